@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""What a codec is: a named pair of functions between Python values and bytes.
+
+A codec is a record of plain functions and not a class with methods, because maps bind these functions
+once and then call them for each record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Layout(Enum):
+    """Where the byte layout of a key kind comes from (DESIGN: Key layouts)."""
+
+    KEPT = "kept"  # byte for byte what existing files hold
+    UPGRADED = "upgraded"  # existing files hold another layout, which did not sort or could not be read
+    NEW = "new"  # no published name
+
+
+@dataclass(frozen=True, slots=True)
+class KeyCodec(Generic[K]):
+    """Order-preserving: for all accepted keys ``a < b`` exactly when ``encode(a) < encode(b)``.
+
+    ``encode`` raises `WrongType` or `WrongValue` (without ``where``: the map adds it); ``decode`` raises
+    `DecodeError` on anything that ``encode`` cannot have produced, except where a published layout holds
+    more (timestamps before 1970 are readable).
+    """
+
+    name: str
+    encode: Callable[[K], bytes]
+    decode: Callable[[bytes], K]
+    decode_many: Callable[[Sequence[bytes]], list[K]]
+    encode_prefix: Callable[[Any], bytes]
+    """Bytes that begin every key starting with the given leading part(s): for a single string or bytes key
+    a leading piece of it, for a tuple a leading tuple of parts (whole parts, but the key's last component
+    may be a leading piece)."""
+    size: int | None = None
+    """Bytes of each key, or None if it varies."""
+    parts: tuple[KeyCodec[Any], ...] = ()
+    """The components of a tuple key, in order; empty for a single key."""
+    new_key: Callable[[], K] | None = None
+    """Make a fresh key (random, or the present time), where the kind allows."""
+    layout: Layout = Layout.KEPT
+
+
+@dataclass(frozen=True, slots=True)
+class ValueCodec(Generic[V]):
+    """``decode(encode(value)) == value``; both raise as a `KeyCodec` does."""
+
+    name: str
+    encode: Callable[[V], bytes]
+    decode: Callable[[bytes], V]
+    views: bool = False
+    """``decode`` also takes a memoryview, and may return views into it."""

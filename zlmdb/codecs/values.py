@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""Value codecs by name (FORMAT.md section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from zlmdb.errors import DecodeError, TableDeclaration, WrongType
+
+from .base import ValueCodec
+from .compression import compressed
+from .names import VALUE_NAMES, key_codec, unknown_kind
+from .packed import packed_set_codec, set_member, string_set_codec
+from .published import SINGLE_KEYS
+
+Hook = Callable[[Any], Any]
+
+_DOCUMENTS: Final = frozenset({"Json", "Cbor"})
+_PLAIN_KEYS: Final = frozenset({*SINGLE_KEYS, "Bytes20Timestamp"} - {"Bytes", "Slot"})
+
+
+def value_codec(
+    name: str,
+    *,
+    marshal: Hook | None = None,
+    unmarshal: Hook | None = None,
+    build: Callable[..., Any] | None = None,
+    cast: Hook | None = None,
+    record: Any = None,
+    compress: object = None,
+) -> ValueCodec[Any]:
+    """Return the codec of a value kind. May be called from any thread.
+
+    ``marshal`` and ``unmarshal`` turn a value into plain data and back, for Json and Cbor; both or neither.
+    ``record`` is the class (or type) that these two kinds hold otherwise: see `zlmdb.codecs.records`.
+    ``build`` and ``cast`` are needed for FlatBuffers. ``compress``: None, 1 or "zlib", 2 or "snappy".
+
+    Raises `TableDeclaration` on an unknown kind or wrong hooks, `WrongValue` on an unknown compression,
+    `MissingDependency` when the library of the kind is absent.
+    """
+    name = "Numpy" if name == "NumPy" else name
+    if (marshal or unmarshal) and name not in _DOCUMENTS:
+        raise TableDeclaration(f"{name} values take no marshal and unmarshal", expected="a Json or Cbor table")
+    if (build or cast) and name != "FlatBuffers":
+        raise TableDeclaration(f"{name} values take no build and cast", expected="a FlatBuffers table")
+    if name in _DOCUMENTS:
+        codec = _document_codec(name, marshal, unmarshal, record)
+    elif name == "FlatBuffers":
+        codec = _flatbuffers_codec(build, cast)
+    else:
+        codec = _value_codec(name)
+    return compressed(codec, compress)
+
+
+def _value_codec(name: str) -> ValueCodec[Any]:
+    if name in _PLAIN_KEYS:
+        key = key_codec(name)  # a single value is stored as a single key is
+        return ValueCodec(name, key.encode, key.decode)
+    if name == "Bytes":
+        return ValueCodec(name, _encode_bytes, _decode_bytes, views=True)
+    if name == "StringSet":
+        return string_set_codec()
+    if member := set_member(name):
+        return packed_set_codec(name, member)
+    if name == "Numpy":
+        from .arrays import array_codec
+
+        return array_codec()
+    if name == "Pickle":
+        return _pickle_codec()
+    raise unknown_kind("value", name, [*VALUE_NAMES])
+
+
+def _document_codec(name: str, marshal: Hook | None, unmarshal: Hook | None, record: Any) -> ValueCodec[Any]:
+    from . import documents
+    from .conversion import Conversion
+    from .records import top_conversion
+
+    if (marshal is None) != (unmarshal is None):
+        raise TableDeclaration(
+            f"a {name} table needs both marshal and unmarshal, or neither",
+            expected="two functions: value to plain data, and plain data to value",
+        )
+    fmt = name.lower()
+    mapping = Conversion(marshal, unmarshal) if marshal else top_conversion(record, fmt)
+    return documents.cbor_codec(mapping) if name == "Cbor" else documents.json_codec(mapping)
+
+
+def _flatbuffers_codec(build: Callable[..., Any] | None, cast: Hook | None) -> ValueCodec[Any]:
+    if build is None or cast is None:
+        raise TableDeclaration(
+            "a FlatBuffers table needs both build and cast",
+            expected="build(value, builder) returning the root's offset, and cast(data) returning the value",
+        )
+    from .flatbuffers import flatbuffers_codec
+
+    return flatbuffers_codec(build, cast)
+
+
+def _encode_bytes(value: bytes | bytearray | memoryview) -> bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    raise WrongType(f"a {type(value).__name__} is no Bytes", got=value, expected="bytes")
+
+
+def _decode_bytes(data: bytes) -> bytes:
+    return data
+
+
+def _pickle_codec() -> ValueCodec[Any]:
+    """Build the codec of pickles: reading a file that others can write executes what they put there."""
+    import pickle
+
+    def encode(value: Any) -> bytes:
+        try:
+            return pickle.dumps(value, 2)
+        except (pickle.PicklingError, TypeError, AttributeError, RecursionError) as error:
+            raise WrongType(f"this cannot be pickled: {error}", got=value, expected="a picklable object") from error
+
+    def decode(data: bytes) -> Any:
+        try:
+            return pickle.loads(data)  # noqa: S301 (the kind exists for existing files)
+        except Exception as error:  # unpickling runs any code and so raises anything
+            raise DecodeError(f"a stored pickle cannot be read: {error}", got=data, expected="a pickle") from error
+
+    return ValueCodec("Pickle", encode, decode)
