@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures shared by all tests."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+import zlmdb
+from zlmdb.orm.base import FIXED_SLOTS
+
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("default")
+
+
+@pytest.fixture(params=["0.9", "1.0"])
+def lib_version(request: pytest.FixtureRequest) -> str:
+    """Both LMDB formats."""
+    return request.param
+
+
+@pytest.fixture
+def db(tmp_path: Path, lib_version: str) -> Iterator[zlmdb.Database]:
+    """An empty open database."""
+    with zlmdb.Database(tmp_path / "db", lib_version=lib_version) as database:
+        yield database
+
+
+@pytest.fixture
+def no_fixed_slots() -> Iterator[None]:
+    """As in a process that has claimed no slot by number: the maps of other tests have."""
+    claimed = set(FIXED_SLOTS)
+    FIXED_SLOTS.clear()
+    yield
+    FIXED_SLOTS.update(claimed)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Ranges of raw keys: scan them in growing chunks, count them, clear them.
+
+A range is ``low <= key < high`` in LMDB's order (memcmp); ``high`` None means to the end of the file.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, Final
+
+from zlmdb.storage.faults import EngineError
+from zlmdb.storage.transaction import Transaction
+
+_FIRST_CHUNK: Final = 16
+_LARGEST_CHUNK: Final = 512
+_COUNTED_CHUNK: Final = 4096
+
+Chunk = tuple[list[bytes], list[Any]]
+"""Keys and their values, in scan order; the values are empty where none were asked for."""
+
+
+def end_of_prefix(prefix: bytes) -> bytes | None:
+    """Return the least key greater than all keys that begin with ``prefix``; None if there is no such key."""
+    stripped = prefix.rstrip(b"\xff")
+    return stripped[:-1] + bytes((stripped[-1] + 1,)) if stripped else None
+
+
+def scan(
+    txn: Transaction,
+    low: bytes,
+    high: bytes | None,
+    *,
+    reverse: bool = False,
+    values: bool = True,
+    limit: int | None = None,
+) -> Iterator[Chunk]:
+    """Yield the records of the range in chunks, ascending or descending, at most ``limit`` records.
+
+    In a read transaction chunks grow up to 512 records. In a write transaction each chunk is one record and
+    the next one is sought only when it is asked for, so that records may be changed and deleted meanwhile.
+    """
+    if limit == 0 or (high is not None and high <= low):
+        return
+    try:
+        if txn.write:
+            yield from _step(txn, low, high, reverse, values, limit)
+        else:
+            yield from _stride(txn, low, high, reverse, values, limit)
+    except EngineError as exc:
+        raise txn.failed(exc) from exc
+
+
+def _seek(cursor: Any, low: bytes, high: bytes | None, reverse: bool) -> bool:
+    if not reverse:
+        return bool(cursor.set_range(low))
+    if high is not None and cursor.set_range(high):
+        return bool(cursor.prev())
+    return bool(cursor.last())
+
+
+def _stride(
+    txn: Transaction, low: bytes, high: bytes | None, reverse: bool, values: bool, limit: int | None
+) -> Iterator[Chunk]:
+    cursor = txn.cursor()
+    if not _seek(cursor, low, high, reverse):
+        return
+    rows = cursor.iterprev(True, values) if reverse else cursor.iternext(True, values)
+    size = _FIRST_CHUNK
+    while True:
+        if limit is not None:
+            size = min(size, limit)
+        found = list(islice(rows, size))
+        if not found:
+            return
+        keys, datas = _columns(found, values, txn.buffers)
+        inside = _inside(keys, low, high, reverse)
+        if inside:
+            yield (keys, datas) if inside == len(keys) else (keys[:inside], datas[:inside])
+        if limit is not None:
+            limit -= inside
+        if inside < size or limit == 0:
+            return
+        size = min(size * 2, _LARGEST_CHUNK)
+
+
+def _columns(found: list[Any], values: bool, buffers: bool) -> Chunk:
+    if not values:
+        return ([bytes(key) for key in found] if buffers else found), []
+    if buffers:
+        return [bytes(key) for key, _ in found], [data for _, data in found]
+    keys, datas = zip(*found, strict=True)
+    return list(keys), list(datas)
+
+
+def _inside(keys: list[bytes], low: bytes, high: bytes | None, reverse: bool) -> int:
+    """Count the leading keys that lie in the range; the scan began inside, so only its far end can be passed."""
+    if not reverse:
+        return len(keys) if high is None or keys[-1] < high else bisect_left(keys, high)
+    if keys[-1] >= low:
+        return len(keys)
+    return len(keys) - bisect_left(keys[::-1], low)
+
+
+def _step(
+    txn: Transaction, low: bytes, high: bytes | None, reverse: bool, values: bool, limit: int | None
+) -> Iterator[Chunk]:
+    while limit is None or limit > 0:
+        cursor = txn.cursor()  # sought anew each time: the last one may stand on a deleted record
+        if not _seek(cursor, low, high, reverse):
+            return
+        key = bytes(cursor.key())
+        if key < low if reverse else (high is not None and key >= high):
+            return
+        data = [cursor.value()] if values else []
+        cursor.close()
+        if reverse:
+            high = key
+        else:
+            low = key + b"\0"
+        yield [key], data
+        if limit is not None:
+            limit -= 1
+
+
+def count(txn: Transaction, low: bytes, high: bytes | None) -> int:
+    """Count the records of the range by walking a bare cursor over its keys."""
+    if high is not None and high <= low:
+        return 0
+    try:
+        cursor = txn.cursor()
+        if not cursor.set_range(low):
+            return 0
+        keys = cursor.iternext(True, False)
+        total = 0
+        while found := list(islice(keys, _COUNTED_CHUNK)):
+            if high is not None and found[-1] >= high:
+                return total + bisect_left(found, high)
+            total += len(found)
+    except EngineError as exc:
+        raise txn.failed(exc) from exc
+    return total
+
+
+def clear(txn: Transaction, low: bytes, high: bytes | None) -> int:
+    """Delete the records of the range; return how many there were."""
+    deleted = 0
+    try:
+        cursor = txn.cursor()
+        cursor.set_range(low)
+        # deleting moves to the next record; behind the last one the key is empty
+        while (key := bytes(cursor.key())) and (high is None or key < high):
+            cursor.delete()
+            deleted += 1
+    except EngineError as exc:
+        raise txn.failed(exc) from exc
+    return deleted
+
+
+def is_empty(txn: Transaction, low: bytes, high: bytes | None) -> bool:
+    """Tell whether the range holds no record."""
+    return next(scan(txn, low, high, values=False, limit=1), None) is None
