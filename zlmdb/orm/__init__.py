@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""Maps, indexes, the catalogue of slots, ``@table`` and `Schema`. Knows neither threads nor event loops."""
+
+from zlmdb.orm.bound import BoundMap
+from zlmdb.orm.database import Database
+from zlmdb.orm.index import Index
+from zlmdb.orm.map import Map, PersistentMap
+from zlmdb.orm.named import map_type
+from zlmdb.orm.plan import Plan
+from zlmdb.orm.schema import Schema
+from zlmdb.orm.sets import LiveSet, SetMap
+from zlmdb.orm.table import TABLES_BY_UUID, table
+
+__all__ = [
+    "TABLES_BY_UUID",
+    "BoundMap",
+    "Database",
+    "Index",
+    "LiveSet",
+    "Map",
+    "PersistentMap",
+    "Plan",
+    "Schema",
+    "SetMap",
+    "map_type",
+    "table",
+]

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""Bind maps to the slots that a file's catalogue has for them."""
+
+from __future__ import annotations
+
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
+
+from zlmdb.codecs import Layout
+from zlmdb.errors import SchemaError, SlotConflict, TableDeclaration, UpgradeNeeded
+from zlmdb.orm import catalogue
+from zlmdb.orm.catalogue import Slot
+from zlmdb.orm.map import Map
+from zlmdb.orm.sets import SetMap, make_set_valued
+from zlmdb.storage import Transaction, count, end_of_prefix
+
+if TYPE_CHECKING:
+    from zlmdb.orm.database import Database
+
+T = TypeVar("T", bound=Map[Any, Any])
+
+
+class Attaching:
+    """Attach tables to the file of ``db``; may be called from any thread.
+
+    What is committed of the catalogue is kept once per file and process; a table that is not in there is
+    looked for in the file again, because another process may have added it.
+    """
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._environment = db.environment
+        self._known: dict[UUID, Slot] = self._environment.shared.setdefault("catalogue", {})
+        self._kinds: dict[int, str] = self._environment.shared.setdefault("kinds", {})
+
+    def table(self, klass: type[T]) -> T:
+        """Attach a declared map class."""
+        given: object = klass  # whatever an unchecked program passes
+        if not (isinstance(given, type) and issubclass(given, Map)):
+            raise TableDeclaration("not a map class", where="attach_table", got=klass, expected="a subclass of Map")
+        if klass._zlmdb_oid is None:
+            raise TableDeclaration(
+                "the class has no table UUID",
+                where=klass.__name__,
+                next_step='declare it with @table("…"), a UUID made once and kept for ever',
+            )
+        map_ = klass()
+        self._bind(map_, klass._zlmdb_oid, f"{klass.__module__}.{klass.__name__}", klass.__doc__)
+        return map_
+
+    def held(self, map_: Map[Any, Any], name: str) -> None:
+        """Attach a map that a schema holds: one with a fixed slot, or one given a declared record class."""
+        if map_.is_attached:
+            return
+        if map_.slot is not None:
+            self._bind_fixed(map_, map_.slot, name)
+            return
+        oid = getattr(map_.table, "_zlmdb_oid", None)
+        if oid is None:
+            raise TableDeclaration(
+                "the map has neither a slot nor a declared record class",
+                where=name,
+                got=map_,
+                expected="a slot number, a class declared with @table, or db.attach_table(…)",
+            )
+        self._bind(map_, oid, name, None)
+
+    def slots(self) -> list[Slot]:
+        """Return the catalogue in slot order."""
+        with self._reading() as txn:
+            return sorted(catalogue.entries(txn).values(), key=lambda entry: entry.slot)
+
+    def records(self, slot: Slot) -> int:
+        """Count the stored records of a slot."""
+        prefix = struct.pack(">H", slot.slot)
+        with self._reading() as txn:
+            return count(txn, prefix, end_of_prefix(prefix))
+
+    # --- finding and making entries
+
+    def _bind(self, map_: Map[Any, Any], oid: UUID, name: str, description: str | None) -> None:
+        text = description.strip() if description else None
+        entry = self._known.get(oid) or self._look_up(oid)
+        if entry is None:
+            entry = self._allocate(
+                oid, lambda txn, taken: Slot(oid, catalogue.free_slot(txn, taken), name, text, map_.kind)
+            )
+        self._accept(map_, entry)
+
+    def _bind_fixed(self, map_: Map[Any, Any], slot: int, name: str) -> None:
+        entry = self._at_slot(slot, self._known) or self._at_slot(slot, self._read_all())
+        if entry is None:
+            entry = Slot(catalogue.fixed_oid(slot), slot, name, None, map_.kind)
+            if not self._environment.options.readonly:
+                fresh = entry
+                entry = self._allocate(entry.oid, lambda _txn, taken: self._at_slot(slot, taken) or fresh)
+        self._accept(map_, entry)
+
+    @staticmethod
+    def _at_slot(slot: int, taken: dict[UUID, Slot]) -> Slot | None:
+        return next((entry for entry in list(taken.values()) if entry.slot == slot), None)
+
+    def _look_up(self, oid: UUID) -> Slot | None:
+        entry = self._read_all().get(oid)
+        if entry is None and self._environment.options.readonly:
+            raise SchemaError(
+                "the database has no such table, and is opened read-only",
+                where=self._environment.path,
+                got=str(oid),
+                next_step="open it for writing once, so that the table is made",
+            )
+        return entry
+
+    def _read_all(self) -> dict[UUID, Slot]:
+        with self._reading() as txn:
+            found = catalogue.entries(txn)
+        if self._own_write() is None:  # else it holds what may yet be rolled back
+            self._known.update(found)
+        return found
+
+    def _allocate(self, oid: UUID, make: Callable[[Transaction, dict[UUID, Slot]], Slot]) -> Slot:
+        with self._writing() as txn:
+            taken = catalogue.entries(txn)
+            if oid in taken:
+                return taken[oid]
+            entry = make(txn, taken)
+            if entry.oid not in taken:
+                catalogue.write(txn, entry)
+                txn.on_commit(lambda: self._known.__setitem__(entry.oid, entry))
+            return entry
+
+    # --- binding
+
+    def _accept(self, map_: Map[Any, Any], entry: Slot) -> None:
+        self._check_kind(map_, entry)
+        map_.bind(entry.slot, self._environment)
+        map_.retype = lambda kind: self._retype(map_, entry.oid, kind)
+        own = self._own_write()
+        if own is not None and entry.oid not in self._known:
+            own.on_abort(map_.unbind)
+            own.on_abort(lambda: self._kinds.pop(entry.slot, None))
+        if entry.kind == f"{map_.kind}Set":
+            make_set_valued(map_)  # the file says that it is a non-unique index
+        self._kinds.setdefault(entry.slot, map_.kind)
+
+    def _check_kind(self, map_: Map[Any, Any], entry: Slot) -> None:
+        stored = entry.kind or self._kinds.get(entry.slot)
+        if stored is None:
+            self._check_layout(map_, entry)
+        elif stored not in {map_.kind, f"{map_.kind}Set"}:
+            raise SlotConflict(
+                "the slot holds a table of another kind",
+                where=f"{type(map_).__name__}, {self._environment.path}, slot {entry.slot} ({entry.name})",
+                got=map_.kind,
+                expected=stored,
+                next_step="give the table a UUID, or a slot, of its own",
+                slot=entry.slot,
+            )
+
+    def _check_layout(self, map_: Map[Any, Any], entry: Slot) -> None:
+        # an entry without a kind is another program's, which stores these kinds in another layout
+        if map_.key_codec.layout is not Layout.UPGRADED and not isinstance(map_, SetMap):
+            return
+        with self._reading() as txn:
+            empty = catalogue.slot_is_empty(txn, entry.slot)
+        if not empty:
+            raise UpgradeNeeded(
+                "the table holds records in the layout of another program, which does not sort",
+                where=f"{type(map_).__name__}, {self._environment.path}, slot {entry.slot} ({entry.name})",
+                expected=map_.kind,
+                next_step="read it with the program that wrote it, or attach it under a new table UUID",
+            )
+        if not self._environment.options.readonly:
+            self._store_kind(entry.oid, entry.slot, map_.kind)
+
+    def _retype(self, map_: Map[Any, Any], oid: UUID, kind: str) -> None:
+        entry = self._known.get(oid) or self._read_all()[oid]
+        if entry.kind == kind:
+            return
+        with self._reading() as txn:
+            empty = catalogue.slot_is_empty(txn, entry.slot)
+        if not empty or self._environment.options.readonly:
+            raise SlotConflict(
+                "the slot holds single values, and a non-unique index needs sets",
+                where=map_.title,
+                got=entry.kind,
+                expected=kind,
+                next_step="use a new table for this index, or attach it with unique=True",
+                slot=entry.slot,
+            )
+        self._store_kind(oid, entry.slot, kind)
+
+    def _store_kind(self, oid: UUID, slot: int, kind: str) -> None:
+        former = self._kinds.get(slot)
+        with self._writing() as txn:
+            entry = replace(catalogue.entries(txn)[oid], kind=kind)
+            catalogue.write(txn, entry)
+            txn.on_commit(lambda: self._known.__setitem__(oid, entry))
+            if former is not None:
+                txn.on_abort(lambda: self._kinds.__setitem__(slot, former))
+        self._kinds[slot] = kind
+
+    # --- transactions
+
+    def _own_write(self) -> Transaction | None:
+        running: Transaction | None = self._environment.writer
+        return running if running is not None and running.thread == threading.get_ident() else None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Transaction]:
+        own = self._own_write()
+        if own is not None:
+            yield own
+        else:
+            with self._db.begin() as txn:
+                yield txn
+
+    @contextmanager
+    def _writing(self) -> Iterator[Transaction]:
+        own = self._own_write()
+        if own is not None:
+            yield own
+        else:
+            with self._db.begin(write=True) as txn:
+                yield txn

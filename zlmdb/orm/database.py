@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""`Database`: a handle on one database file."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, cast
+
+from zlmdb.orm.attaching import Attaching
+from zlmdb.orm.map import Map
+from zlmdb.orm.schema import S
+from zlmdb.storage import (
+    DatabaseClosed,
+    Environment,
+    LibVersion,
+    Options,
+    ReadonlyTransaction,
+    Transaction,
+    TransactionStats,
+    data_file,
+    engine_version,
+    open_environment,
+)
+
+T = TypeVar("T", bound=Map[Any, Any])
+
+
+class Database:
+    """A handle on the database in the directory ``dbpath``; handles of one process share one environment.
+
+    ``dbpath`` None makes a temporary database that goes away at closing. ``maxsize`` is a ceiling in bytes;
+    None reserves address space (the file stays as small as its contents). ``sync=False`` and
+    ``writemap=True`` are unsafe in a power cut. ``lib_version`` is the format of a new file: "1.0" (default,
+    keys up to 1978 bytes) or "0.9" (readable by older tools, keys up to 511 bytes). ``context`` is any object,
+    shown in `config`; ``log`` is accepted for programs that pass one, and not used.
+
+    Thread-safe: each thread begins its own transactions. Raises `DatabaseMissing`, `NotADatabase`,
+    `FormatMismatch`, `OptionsConflict` and other `DatabaseError` when opening.
+    """
+
+    def __init__(
+        self,
+        dbpath: str | os.PathLike[str] | None = None,
+        maxsize: int | None = None,
+        readonly: bool = False,
+        lock: bool = True,
+        sync: bool = True,
+        create: bool = True,
+        open_now: bool = True,
+        writemap: bool = False,
+        context: Any = None,
+        log: Any = None,
+        lib_version: LibVersion | None = None,
+    ) -> None:
+        self._environment: Environment | None = None
+        self._options = Options(maxsize, readonly, lock, sync, writemap, create, lib_version)
+        self._is_temp = not dbpath
+        self._path = os.fspath(dbpath) if dbpath else _temporary_directory()
+        self._context = context
+        if open_now:
+            self._open()
+
+    @staticmethod
+    def open(*args: Any, **kwargs: Any) -> Database:
+        """Return a new open handle; arguments as for the class."""
+        return Database(*args, **kwargs)
+
+    # --- life
+
+    def _open(self) -> None:
+        if self._environment is None:
+            self._environment = open_environment(self._path, self._options)
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(
+        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the handle back; the last one of this process closes the file. Closing twice is fine."""
+        environment, self._environment = self._environment, None
+        if environment is not None:
+            environment.close_handle()
+            if self._is_temp:
+                self.scratch(self._path)
+
+    def __del__(self) -> None:
+        if getattr(self, "_environment", None) is not None:
+            warnings.warn(f"unclosed database {self._path}", ResourceWarning, stacklevel=2, source=self)
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<Database {self._path} {'open' if self.is_open else 'closed'}>"
+
+    @property
+    def environment(self) -> Environment:
+        """The environment; raises `DatabaseClosed`."""
+        if self._environment is None:
+            raise DatabaseClosed("the database is closed", where=self._path, next_step="open it again")
+        return self._environment
+
+    @staticmethod
+    def scratch(dbpath: str | os.PathLike[str]) -> None:
+        """Delete the database directory, or file, if there is one."""
+        path = Path(dbpath)
+        if path.is_dir() and not path.is_symlink():
+            from shutil import rmtree  # the archive modules behind it are not worth loading for each import
+
+            rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    # --- transactions
+
+    def begin(self, write: bool = False, buffers: bool = False, stats: TransactionStats | None = None) -> Transaction:
+        """Return a transaction for ``with``.
+
+        ``buffers``: values come as views that are valid inside the transaction only. ``stats`` counts what is
+        written. A write transaction waits for the one that runs, in whichever thread or process. Raises
+        `DatabaseClosed`, `ReadonlyTransaction` on a database opened read-only and, when entered, `NestedWrite`.
+        """
+        environment = self.environment
+        if write and environment.options.readonly:
+            raise ReadonlyTransaction(
+                "the database was opened read-only", where=self._path, next_step="open it with readonly=False"
+            )
+        return Transaction(environment, write, buffers, stats)
+
+    def sync(self, force: bool = False) -> None:
+        """Flush to disk; ``force`` also on a database opened with ``sync=False``. Blocks on the disk."""
+        self.environment.sync(force)
+
+    # --- tables
+
+    def attach_table(self, klass: type[T]) -> T:
+        """Return a new map bound to the slot that the file's catalogue has for the table, made if there is none.
+
+        ``klass`` is a map class declared with ``@table``. Inside a write transaction of this thread the slot
+        is allocated in that transaction and given back when it rolls back; otherwise in one of its own.
+        Raises `TableDeclaration`, `SlotConflict` if the slot holds another kind, `UpgradeNeeded`, `SchemaError`
+        for a missing table on a read-only database.
+        """
+        return Attaching(self).table(klass)
+
+    def attach(self, schema: type[S]) -> S:
+        """Attach a schema, or any class or object with ``attach(db)``, and return it attached."""
+        attach: Any = schema.attach  # on a class and on an instance alike it takes the database alone
+        return cast("S", attach(self))
+
+    def register_maps(self, schema: Any) -> None:
+        """Enter the maps that ``schema`` holds without a table of their own into the catalogue, and bind them."""
+        for name, map_ in schema.maps().items():
+            Attaching(self).held(map_, f"{type(schema).__module__}.{type(schema).__qualname__}.{name}")
+
+    # --- facts
+
+    @property
+    def dbpath(self) -> str:
+        """The directory."""
+        return self._path
+
+    path = dbpath
+
+    @property
+    def is_open(self) -> bool:
+        """Whether this handle is open."""
+        return self._environment is not None
+
+    @property
+    def context(self) -> Any:
+        """The object given as ``context``."""
+        return self._context
+
+    @property
+    def maxsize(self) -> int | None:
+        """The ceiling asked for, in bytes; None for none."""
+        return self._options.maxsize
+
+    @property
+    def is_readonly(self) -> bool:
+        """Whether it was opened read-only."""
+        return self._options.readonly
+
+    @property
+    def is_sync(self) -> bool:
+        """Whether commits wait for the disk."""
+        return self._options.sync
+
+    @property
+    def is_writemap(self) -> bool:
+        """Whether LMDB writes through the map."""
+        return self._options.writemap
+
+    @property
+    def lib_version(self) -> LibVersion | None:
+        """The format of the file, "0.9" or "1.0"; before it is opened, the one asked for."""
+        return self._environment.lib_version if self._environment else self._options.lib_version
+
+    @property
+    def max_key_size(self) -> int:
+        """The longest raw key in bytes, the two of the slot included."""
+        return self.environment.max_key_size
+
+    def config(self) -> dict[str, Any]:
+        """Return how the database was opened."""
+        options = self._options
+        return {
+            "is_temp": self._is_temp,
+            "dbpath": self._path,
+            "maxsize": options.maxsize,
+            "readonly": options.readonly,
+            "lock": options.lock,
+            "sync": options.sync,
+            "create": options.create,
+            "open_now": self.is_open,
+            "writemap": options.writemap,
+            "context": None if self._context is None else str(self._context),
+        }
+
+    def stats(self, include_slots: bool = False) -> dict[str, Any]:
+        """Return sizes (bytes, pages), the options that matter and LMDB's own figures.
+
+        ``include_slots`` adds a list of the tables with their numbers of records, which walks all of them.
+        """
+        environment = self.environment
+        engine = environment.stat()
+        pages = engine["leaf_pages"] + engine["branch_pages"] + engine["overflow_pages"]
+        attaching = Attaching(self)
+        slots = attaching.slots()
+        found = {
+            "num_slots": len(slots),
+            "current_size": data_file(self._path).stat().st_size,
+            "max_size": engine["map_size"],
+            "page_size": engine["psize"],
+            "pages": pages,
+            "used": pages * engine["psize"],
+            "free": 1.0 - pages * engine["psize"] / engine["map_size"],
+            "read_only": environment.options.readonly,
+            "sync_enabled": environment.options.sync,
+            "lib_version": environment.lib_version,
+            "lmdb_version": engine_version(environment.lib_version),
+            **engine,
+        }
+        if include_slots:
+            found["slots"] = [
+                {
+                    "oid": str(slot.oid),
+                    "slot": slot.slot,
+                    "name": slot.name,
+                    "description": slot.description,
+                    "records": attaching.records(slot),
+                }
+                for slot in slots
+            ]
+        return found
+
+
+def _temporary_directory() -> str:
+    from tempfile import mkdtemp
+
+    return mkdtemp(prefix="zlmdb-")

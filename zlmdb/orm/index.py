@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""Indexes: maps from a function of the value back to the key, unique or set-valued, kept by every write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from zlmdb.errors import DataError, NullViolation, SchemaError, UniqueViolation
+from zlmdb.storage import Transaction
+
+if TYPE_CHECKING:
+    from zlmdb.orm.map import Map
+
+Entry = tuple[bytes, bytes]
+"""An index record: raw key and data."""
+Undo = Callable[[], object]
+
+
+class Index:
+    """One index of a table. ``stale`` counts records of older programs that were found wrong and replaced."""
+
+    def __init__(
+        self,
+        name: str,
+        table: Map[Any, Any],
+        map_: Map[Any, Any],
+        fkey: Callable[[Any], Any],
+        nullable: bool,
+        unique: bool,
+    ) -> None:
+        self.name = name
+        self.table = table
+        self.map = map_
+        self.fkey = fkey
+        self.nullable = nullable
+        self.unique = unique
+        self.stale = 0
+
+    @property
+    def title(self) -> str:
+        """The index's name and its table, for messages."""
+        return f"index {self.name!r} of {self.table.title}"
+
+    def entry(self, key: Any, value: Any) -> Entry | None:
+        """Return the index record of a table's record, or None for a null.
+
+        Raises `NullViolation` where nulls are refused, and what ``fkey`` raises.
+        """
+        indexed = self.fkey(value)
+        if indexed is None or (isinstance(indexed, (tuple, list)) and None in indexed):
+            if self.nullable:
+                return None
+            raise NullViolation(
+                "the index does not take nulls",
+                where=self.title,
+                got=indexed,
+                expected="a key without None",
+                next_step="fill the field, or attach the index with nullable=True",
+                index=self.name,
+            )
+        try:
+            return self._entry(indexed, key)
+        except DataError as exc:
+            raise exc.at(self.title) from exc.__cause__
+
+    def _entry(self, indexed: Any, key: Any) -> Entry:
+        if self.unique:
+            return self.map.raw_key(indexed), self.map.raw_value(key)
+        return self.map.raw_member(indexed, key), b""  # type: ignore[attr-defined]  # set-valued by `attach`
+
+    def claim(self, txn: Transaction, entry: Entry) -> Undo | None:
+        """Write the index record; return how to undo it, None if it was there already.
+
+        Raises `UniqueViolation` if another record owns the key and still yields it.
+        """
+        raw, owner = entry
+        if txn.store(raw, owner, overwrite=False):
+            return lambda: txn.erase(raw)
+        present = bytes(txn.fetch(raw))
+        if present == owner:
+            return None
+        if not self._is_stale(txn, raw, present):
+            raise self._violation(raw, present)
+        self.stale += 1
+        txn.store(raw, owner)
+        return lambda: txn.store(raw, present)
+
+    def release(self, txn: Transaction, entry: Entry) -> None:
+        """Delete the index record if it is this owner's."""
+        raw, owner = entry
+        if not self.unique:
+            txn.erase(raw)
+            return
+        present = txn.fetch(raw)
+        if present is not None and bytes(present) == owner:
+            txn.erase(raw)
+
+    def _is_stale(self, txn: Transaction, raw: bytes, owner: bytes) -> bool:
+        # older programs let a second record take an index record over and left wrong ones behind
+        table = self.table
+        key = self.map.from_raw(raw, owner)
+        row = table.raw_key(key)
+        data = txn.fetch(row)
+        if data is None:
+            return True
+        try:
+            entry = self.entry(key, table.from_raw(row, data))
+        except NullViolation:
+            return True
+        return entry is None or entry[0] != raw
+
+    def _violation(self, raw: bytes, present: bytes) -> UniqueViolation:
+        key = self.map.key_codec.decode(raw[2:])
+        owner = self.map.from_raw(raw, present)
+        return UniqueViolation(
+            f"another record owns the key {key!r}",
+            where=self.title,
+            got=key,
+            expected=f"a key that no record but {owner!r} has",
+            next_step="change the field, or delete or change the owner first",
+            index=self.name,
+            key=key,
+            owner=owner,
+        )
+
+
+def attach(
+    table: Map[Any, Any],
+    name: str,
+    map_: Map[Any, Any],
+    fkey: Callable[[Any], Any],
+    *,
+    nullable: bool,
+    unique: bool,
+) -> None:
+    """Attach ``map_`` to ``table`` as the index ``name``; raise `SchemaError` where that cannot be."""
+    from zlmdb.orm.sets import SetMap, make_set_valued
+
+    fault = None
+    if name in table._indexes:
+        fault = f"there is an index {name!r} already"
+    elif map_.is_index():
+        fault = f"{map_.title} is an index already"
+    elif table.is_index() or isinstance(table, SetMap):
+        fault = "an index, or a set-valued map, cannot have indexes"
+    elif unique and isinstance(map_, SetMap):
+        fault = f"{map_.title} holds sets, which a unique index cannot"
+    elif map_.value_codec.name.partition("+")[2]:
+        fault = f"{map_.title} is compressed, which an index cannot be"
+    if fault:
+        raise SchemaError(f"the index cannot be attached: {fault}", where=table.title, got=name)
+    if not unique:
+        make_set_valued(map_)
+    table._indexes[name] = Index(name, table, map_, fkey, nullable, unique)
+    map_._index_attached_to = table
+
+
+def named(table: Map[Any, Any], name: str) -> Index:
+    """Return the index ``name`` of ``table``, or raise `SchemaError`."""
+    try:
+        return table._indexes[name]
+    except KeyError:
+        raise SchemaError(
+            "there is no index of this name", where=table.title, got=name, expected=f"one of {table.indexes()}"
+        ) from None

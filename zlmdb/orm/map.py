@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""`Map[K, V]`: a table of typed records, one key codec and one value codec bound to a slot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeVar, overload
+
+from zlmdb.errors import ConfigError, TableDeclaration
+from zlmdb.orm import ranges, statements
+from zlmdb.orm.base import K, MapBase, V
+from zlmdb.orm.bound import BoundMap
+from zlmdb.orm.index import Index, attach, named
+from zlmdb.orm.plan import Plan
+from zlmdb.storage import EngineError, Transaction, clear
+
+D = TypeVar("D")
+
+MISSING: Final[Any] = object()
+
+
+class Map(MapBase[K, V]):
+    """A table. Use it inside a transaction: ``m[txn, key]``, ``m[txn, key] = value``, ``del m[txn, key]``.
+
+    ``m[txn, key]`` is None when there is nothing and ``del`` of a missing key is silent, as programs written
+    for the published package rely on; `bound` gives a `MutableMapping` that raises KeyError instead.
+    A map holds no thread and no transaction: it may be shared by threads, each with its own transactions.
+
+    ``slot`` is a fixed slot number (1 … 65535), a class declared with ``@table`` (its slot is looked up in
+    the file's catalogue by the schema that holds this map), or None for a map that `Database.attach_table`
+    binds. ``marshal``/``parse`` (or ``unmarshal``) convert values for JSON and CBOR kinds, ``build``/``cast``
+    for FlatBuffers, ``compress`` is None, 1 or "zlib", 2 or "snappy".
+    """
+
+    # --- single records
+
+    def __getitem__(self, item: tuple[Transaction, K]) -> V | None:
+        """Return the value, or None if there is no such record."""
+        txn, key = self._pair(item)
+        raw = self.raw_key(key)
+        try:
+            data = txn.fetch(raw)
+        except EngineError as exc:
+            raise txn.failed(exc) from exc
+        return None if data is None else self.from_raw(raw, data)
+
+    def __contains__(self, item: tuple[Transaction, K]) -> bool:
+        txn, key = self._pair(item)
+        return txn.get(self.raw_key(key)) is not None
+
+    def __setitem__(self, item: tuple[Transaction, K], value: V) -> None:
+        """Store a record, replacing the one under this key. On any error nothing of it is written."""
+        txn, key = self._pair(item)
+        raw, data = self.raw_key(key), self.raw_value(value)
+        if len(raw) > txn.max_key_size:
+            self.check_length(raw, txn.max_key_size)
+        if self._indexes:
+            statements.upsert(self, txn, raw, data, statements.entries(self, key, value, txn.max_key_size))
+            return
+        try:
+            txn.store(raw, data)
+        except EngineError as exc:
+            raise txn.failed(exc) from exc
+
+    def __delitem__(self, item: tuple[Transaction, K]) -> None:
+        """Delete a record; silent if there is none."""
+        txn, key = self._pair(item)
+        statements.delete(self, txn, self.raw_key(key))
+
+    @overload
+    def get(self, item: tuple[Transaction, K]) -> V | None: ...
+    @overload
+    def get(self, item: tuple[Transaction, K], default: D) -> V | D: ...
+    def get(self, item: tuple[Transaction, K], default: Any = None) -> Any:
+        """Return the value, or ``default`` if there is no such record."""
+        txn, key = self._pair(item)
+        raw = self.raw_key(key)
+        data = txn.get(raw)
+        return default if data is None else self.from_raw(raw, data)
+
+    @overload
+    def pop(self, item: tuple[Transaction, K]) -> V | None: ...
+    @overload
+    def pop(self, item: tuple[Transaction, K], default: D) -> V | D: ...
+    def pop(self, item: tuple[Transaction, K], default: Any = None) -> Any:
+        """Delete the record and return its value, or ``default`` if there is none."""
+        txn, key = self._pair(item)
+        raw = self.raw_key(key)
+        data = statements.delete(self, txn, raw)
+        return default if data is None else self.from_raw(raw, data)
+
+    def setdefault(self, item: tuple[Transaction, K], default: V) -> V:
+        """Return the value; store and return ``default`` if there is none."""
+        txn, key = self._pair(item)
+        raw = self.raw_key(key)
+        data = txn.get(raw)
+        if data is not None:
+            return self.from_raw(raw, data)
+        self[txn, key] = default
+        return default
+
+    def insert(self, txn: Transaction, key: K, value: V) -> None:
+        """Store a record under a new key; raise `KeyExists` if there is one."""
+        self.plan_insert(key, value, txn.max_key_size)(txn)
+
+    def replace(self, txn: Transaction, key: K, value: V, *, expected: V = MISSING) -> V:
+        """Replace a record and return its former value; with ``expected``, only if it has that value still.
+
+        Raises `RecordMissing` if there is none, `RecordChanged` if it differs from ``expected`` (compared by
+        ``==`` after decoding).
+        """
+        return self.plan_replace(key, value, txn.max_key_size, expected=expected)(txn)
+
+    # --- planned writes: checked and encoded now, written later, perhaps on another thread
+
+    def plan_put(self, key: K, value: V, max_key_size: int) -> Plan[None]:
+        """Plan ``m[txn, key] = value``; ``max_key_size`` (bytes) is that of the database."""
+        raw, data, entries = self._planned(key, value, max_key_size)
+        return Plan(self, len(raw) + len(data), lambda txn: statements.upsert(self, txn, raw, data, entries))
+
+    def plan_insert(self, key: K, value: V, max_key_size: int) -> Plan[None]:
+        """Plan `insert`."""
+        raw, data, entries = self._planned(key, value, max_key_size)
+        return Plan(self, len(raw) + len(data), lambda txn: statements.insert(self, txn, raw, data, entries))
+
+    def plan_replace(self, key: K, value: V, max_key_size: int, *, expected: V = MISSING) -> Plan[V]:
+        """Plan `replace`."""
+        raw, data, entries = self._planned(key, value, max_key_size)
+        wanted = () if expected is MISSING else (expected,)
+        return Plan(self, len(raw) + len(data), lambda txn: statements.replace(self, txn, raw, data, entries, wanted))
+
+    def plan_delete(self, key: K, max_key_size: int) -> Plan[bool]:
+        """Plan ``del m[txn, key]``; the result tells whether there was a record."""
+        raw = self.raw_key(key)
+        return Plan(self, len(raw), lambda txn: statements.delete(self, txn, raw) is not None)
+
+    def plan_pop(self, key: K, max_key_size: int) -> Plan[V | None]:
+        """Plan `pop` with None as default."""
+        raw = self.raw_key(key)
+
+        def run(txn: Transaction) -> V | None:
+            data = statements.delete(self, txn, raw)
+            return None if data is None else self.from_raw(raw, data)
+
+        return Plan(self, len(raw), run)
+
+    def _planned(self, key: K, value: V, limit: int) -> tuple[bytes, bytes, statements.Entries]:
+        raw, data = self.raw_key(key), self.raw_value(value)
+        self.check_length(raw, limit)
+        return raw, data, statements.entries(self, key, value, limit)
+
+    # --- many records
+
+    def get_many(self, txn: Transaction, keys: Iterable[K]) -> list[V | None]:
+        """Return the values of ``keys`` in their order, None where there is no record."""
+        return [self[txn, key] for key in keys]
+
+    def put_many(self, txn: Transaction, items: Iterable[tuple[K, V]]) -> int:
+        """Store many records as one statement, all or none; return how many."""
+        plans = [self.plan_put(key, value, txn.max_key_size) for key, value in items]
+        statements.all_or_none(self, txn, plans)
+        return len(plans)
+
+    def delete_many(self, txn: Transaction, keys: Iterable[K]) -> int:
+        """Delete many records as one statement, all or none; return how many there were."""
+        plans = [self.plan_delete(key, txn.max_key_size) for key in keys]
+        return sum(statements.all_or_none(self, txn, plans))
+
+    def select(
+        self,
+        txn: Transaction,
+        from_key: K | None = None,
+        to_key: K | None = None,
+        return_keys: bool = True,
+        return_values: bool = True,
+        reverse: bool = False,
+        limit: int | None = None,
+        prefix: Any = None,
+    ) -> Iterator[Any]:
+        """Iterate over ``from_key <= key < to_key``, ascending, or descending with ``reverse``.
+
+        Yields ``(key, value)``, keys, values or Nones, as ``return_keys`` and ``return_values`` say, at most
+        ``limit`` records. ``prefix`` keeps to keys with this leading part. The iterator lives as long as
+        the transaction; in a write transaction it sees what is changed behind its back.
+        """
+        self.checked_limit(limit)
+        low, high = self.bounds(txn, from_key, to_key, prefix)
+        return ranges.select(self, txn, low, high, return_keys, return_values, reverse, limit)
+
+    def checked_limit(self, limit: int | None) -> None:
+        """Raise `ConfigError` unless ``limit`` is None or a number of records."""
+        if limit is not None and (type(limit) is not int or limit < 0):
+            raise ConfigError("not a limit", where=self.title, got=limit, expected="an int >= 0, or None")
+
+    def bounds(self, txn: Transaction, from_key: K | None, to_key: K | None, prefix: Any) -> tuple[bytes, bytes | None]:
+        """Return the raw range for these bounds."""
+        self.check(txn)
+        return ranges.bounds(self, from_key, to_key, prefix)
+
+    def count(self, txn: Transaction, prefix: Any = None) -> int:
+        """Count the records, or those whose key begins with ``prefix``."""
+        return ranges.count(txn, *self.bounds(txn, None, None, prefix))
+
+    def count_range(self, txn: Transaction, from_key: K | None, to_key: K | None) -> int:
+        """Count the records with ``from_key <= key < to_key``."""
+        return ranges.count(txn, *self.bounds(txn, from_key, to_key, None))
+
+    def truncate(self, txn: Transaction, rebuild_indexes: bool = True) -> int:
+        """Delete all records of this table and their index records; return how many of both.
+
+        ``rebuild_indexes=False`` leaves the index records, for a caller that clears them itself.
+        """
+        deleted = clear(txn, *self.bounds(txn, None, None, None))
+        if rebuild_indexes:
+            deleted += sum(index.map.truncate(txn) for index in self._indexes.values())
+        return deleted
+
+    def bound(self, txn: Transaction) -> BoundMap[K, V]:
+        """Return this map within ``txn`` as a `MutableMapping`."""
+        return BoundMap(self, txn)
+
+    def new_key(self) -> K:
+        """Make a fresh key: random, or the present time, as the kind allows."""
+        if self._key.new_key is None:
+            raise TableDeclaration("keys of this kind are not made up", where=self.title, got=self._key.name)
+        return self._key.new_key()
+
+    def _unbound(self, *_args: Any) -> Any:
+        raise NotImplementedError(f"{self.title}: use m.bound(txn), or m.count(txn) and m.select(txn)")
+
+    __len__ = __iter__ = __bool__ = _unbound
+
+    # --- indexes
+
+    def attach_index(
+        self, name: str, pmap: Map[Any, Any], fkey: Callable[[V], Any], nullable: bool = False, unique: bool = True
+    ) -> None:
+        """Keep ``pmap`` as an index of this table: ``fkey(value)`` is its key, this table's key its value.
+
+        ``nullable``: records for which ``fkey`` gives None (or a tuple with a None) have no index record;
+        otherwise they are refused with `NullViolation`. ``unique=False`` makes ``pmap`` set-valued:
+        ``pmap[txn, key]`` is the live set of owners.
+        """
+        attach(self, name, pmap, fkey, nullable=nullable, unique=unique)
+
+    def detach_index(self, name: str) -> None:
+        """Stop keeping an index; silent if there is none of this name. Its records stay."""
+        index = self._indexes.pop(name, None)
+        if index is not None:
+            index.map._index_attached_to = None
+
+    def indexes(self) -> list[str]:
+        """Return the names of the indexes, sorted."""
+        return sorted(self._indexes)
+
+    def index(self, name: str) -> Index:
+        """Return an attached index; `SchemaError` if there is none of this name."""
+        return named(self, name)
+
+    def is_index(self) -> bool:
+        """Tell whether this map is kept as an index of another one."""
+        return self._index_attached_to is not None
+
+    def rebuild_index(self, txn: Transaction, name: str) -> tuple[int, int]:
+        """Clear an index and fill it from the table; return (deleted, inserted) index records."""
+        return statements.rebuild(self, txn, self.index(name))
+
+    def rebuild_indexes(self, txn: Transaction) -> tuple[int, int]:
+        """Rebuild all indexes; return the sums of (deleted, inserted)."""
+        done = [self.rebuild_index(txn, name) for name in self.indexes()]
+        return sum(deleted for deleted, _ in done), sum(inserted for _, inserted in done)
+
+
+PersistentMap = Map

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: MIT
+"""A write that was checked and encoded already, to be executed later in a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from zlmdb.storage import Transaction
+
+T = TypeVar("T")
+
+
+class Plan(Generic[T]):
+    """Call it with a write transaction to execute it; ``size`` is what it will write, in bytes.
+
+    It may be executed on another thread, and again if the transaction is run again.
+    """
+
+    __slots__ = ("_map", "_run", "size")
+
+    def __init__(self, map_: Any, size: int, run: Callable[[Transaction], T]) -> None:
+        self._map = map_
+        self.size = size
+        self._run = run
+
+    def __call__(self, txn: Transaction) -> T:
+        """Execute the write; raises as the map's own method does."""
+        self._map.check(txn)
+        return self._run(txn)
