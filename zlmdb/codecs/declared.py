@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from zlmdb.errors import DecodeError
 
 if TYPE_CHECKING:
     from .conversion import Conversion
+
+_UUID_TEXT: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 _uuids: dict[type, str] = {}
 _classes: dict[str, type] = {}
@@ -25,6 +28,11 @@ def declare_record(cls: type, uuid: UUID | str) -> None:
     text = str(UUID(str(uuid)))
     _uuids[cls] = text
     _classes[text] = cls
+
+
+def is_uuid_text(value: Any) -> bool:
+    """Tell whether this is a string such as declared classes are stored under."""
+    return type(value) is str and _UUID_TEXT.fullmatch(value) is not None
 
 
 def declared_uuid(cls: type) -> str | None:

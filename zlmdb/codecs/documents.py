@@ -9,14 +9,14 @@ with `declare_record` becomes CBOR tag 27 around ``[uuid, {fields}]``, in JSON a
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from zlmdb.errors import DecodeError, EncodeError, WrongType, WrongValue
 
 from .base import ValueCodec
 from .conversion import Conversion
-from .declared import declared_class, declared_conversion, declared_uuid
+from .declared import declared_class, declared_conversion, declared_uuid, is_uuid_text
 
 _TABLE: Final = "__table__"
 _RECORD: Final = "__record__"
@@ -103,8 +103,10 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
         encoder.encode(cbor2.CBORTag(_OBJECT_TAG, [uuid, plain]))
 
     def read_object(value: Any, _immutable: object) -> Any:
-        if type(value) in (list, tuple) and len(value) == 2 and type(value[0]) is str and hasattr(value[1], "keys"):
-            return _declared_from_plain(value[0], dict(value[1]), "cbor")
+        if type(value) in (list, tuple) and len(value) == 2 and is_uuid_text(value[0]):
+            # inside a set or a key cbor2 gives an immutable map
+            plain = dict(value[1]) if isinstance(value[1], Mapping) else value[1]
+            return _declared_from_plain(value[0], plain, "cbor")
         # somebody else's use of the tag: what cbor2 itself makes of it holds immutable parts
         return cbor2.CBORTag(_OBJECT_TAG, loads(dumps(value), immutable=True))
 
@@ -153,7 +155,7 @@ def json_codec(conversion: Conversion) -> ValueCodec[Any]:
         return {_TABLE: uuid, _RECORD: plain}
 
     def read_object(found: dict[str, Any]) -> Any:
-        if len(found) == 2 and _RECORD in found and type(found.get(_TABLE)) is str:
+        if len(found) == 2 and _RECORD in found and is_uuid_text(found.get(_TABLE)):
             return _declared_from_plain(found[_TABLE], found[_RECORD], "json")
         return found
 

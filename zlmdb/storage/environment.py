@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import threading
-import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -58,13 +57,12 @@ class Options:
 class Environment:
     """One LMDB environment, shared by the `Database` handles of this process that name the same file.
 
-    Thread-safe. ``shared`` is room for what upper floors keep once per file; guard it with ``lock``.
+    Thread-safe. ``shared`` is room for what upper floors keep once per file.
     """
 
     def __init__(self, path: str, options: Options) -> None:
         self.path = path
         self.options = options
-        self.lock = threading.RLock()
         self.shared: dict[Hashable, Any] = {}
         self.active: set[Any] = set()
         self.writer: Any = None  # the running write transaction
@@ -134,17 +132,20 @@ class Environment:
         raise faults.DatabaseClosed("the database is closed", where=self.path, next_step="open it again")
 
     def forked(self) -> None:
-        """Make the copy of this environment in a forked child unusable: LMDB's locks are the parent's."""
+        """Make this copy in a forked child unusable, its running transactions too.
+
+        Ending them here, or closing the environment, would free the parent's reader slots and its lock (seen
+        in both formats); letting go of the objects does not, as py-lmdb watches for forks.
+        """
 
         def refuse(*_args: Any, **_kwargs: Any) -> Any:
-            raise ForkedError(
-                "the database was opened before this process was forked",
-                where=self.path,
-                next_step="open it again in the child",
-            )
+            raise _forked_error(self.path)
 
         self.begin_raw = refuse
-        _kept_from_parent.append(self._raw)  # its destructor would touch the parent's locks
+        _kept_from_parent.append(self._raw)
+        _kept_from_parent.extend(txn.disown(refuse) for txn in list(self.active))
+        self.active.clear()
+        self.writer = None
 
     # --- the engine
 
@@ -215,7 +216,7 @@ def engine_version(lib_version: LibVersion) -> str:
 _registry: dict[tuple[int, int], Environment] = {}
 _registry_lock = threading.RLock()
 _kept_from_parent: list[Any] = []
-_everything: weakref.WeakSet[Environment] = weakref.WeakSet()
+_forked_keys: set[tuple[int, int]] = set()
 
 
 def open_environment(path: str, options: Options) -> Environment:
@@ -226,6 +227,8 @@ def open_environment(path: str, options: Options) -> Environment:
     """
     with _registry_lock:
         key = _file_identity(data_file(path))
+        if key in _forked_keys:
+            raise _forked_error(path)
         if key is not None and key in _registry:
             return _share(_registry[key], options)
         options = _with_format(path, options)
@@ -233,7 +236,6 @@ def open_environment(path: str, options: Options) -> Environment:
         if key is None:
             _sync_directories(path)
         _registry[environment.key] = environment
-        _everything.add(environment)
         return environment
 
 
@@ -329,12 +331,21 @@ def _file_identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
+def _forked_error(path: str) -> ForkedError:
+    return ForkedError(
+        "the database was open when this process was forked, and cannot be used in the child",
+        where=path,
+        next_step="fork before opening it, or start the process anew (multiprocessing: spawn or forkserver)",
+    )
+
+
 def _after_fork_in_child() -> None:
     global _registry_lock
     _registry_lock = threading.RLock()  # another thread of the parent may have held it
-    _registry.clear()
-    for environment in list(_everything):
+    for environment in _registry.values():
+        _forked_keys.add(environment.key)
         environment.forked()
+    _registry.clear()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

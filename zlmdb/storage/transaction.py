@@ -193,6 +193,12 @@ class Transaction:
             self._finish()
             self._call(reversed(self._at_abort))
 
+    def disown(self, refuse: Callable[..., Any]) -> Any:
+        """Let go of LMDB's transaction without ending it, and return it; any use calls ``refuse`` from now on."""
+        raw, self._raw = self._raw, None
+        self.fetch = self.store = self.erase = refuse
+        return raw
+
     def _bind(self, raw: Any) -> None:
         self._raw = raw
         self.fetch = raw.get
