@@ -95,7 +95,8 @@ def test_bytes_after_a_cbor_document_are_refused(value: Any, more: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    "item", [cbor2.CBORTag(27, ["a", 1]), cbor2.CBORTag(27, [1, {"x": [1]}]), cbor2.CBORTag(9999, [{"a": [1]}])]
+    "item",
+    [cbor2.CBORTag(27, ["a", 1]), cbor2.CBORTag(27, ["my.Thing", {"x": [1]}]), cbor2.CBORTag(9999, [{"a": [1]}])],
 )
 def test_other_tags_decode_as_cbor2_decodes_them(item: Any) -> None:
     stored = cbor2.dumps([item])

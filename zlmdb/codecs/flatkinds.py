@@ -91,7 +91,7 @@ _check_u64: Final = _integer(0, 2**64 - 1)
 U64: Final[Kind[int]] = Kind("uint64", "Q", "PrependUint64Slot", _check_u64, 0)
 I32: Final[Kind[int]] = Kind("int32", "i", "PrependInt32Slot", _integer(-(2**31), 2**31 - 1), 0)
 U8: Final[Kind[int]] = Kind("uint8", "B", "PrependUint8Slot", _integer(0, 255), 0)
-BOOL: Final[Kind[bool]] = Kind("bool", "?", "PrependBoolSlot", _instance(bool), False)  # noqa: FBT003 - what unset reads as
+BOOL: Final[Kind[bool]] = Kind("bool", "?", "PrependBoolSlot", _instance(bool), False)
 TIMESTAMP: Final[Kind[int | None]] = Kind("uint64", "Q", "PrependUint64Slot", _check_u64, None)
 """Nanoseconds since 1970 UTC; 0 is the same as unset and reads as None."""
 

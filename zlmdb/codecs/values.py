@@ -34,20 +34,21 @@ def value_codec(
 
     ``marshal`` and ``unmarshal`` turn a value into plain data and back, for Json and Cbor; both or neither.
     ``record`` is the class (or type) that these two kinds hold otherwise: see `zlmdb.codecs.records`.
-    ``build`` and ``cast`` are needed for FlatBuffers. ``compress``: None, 1 or "zlib", 2 or "snappy".
+    ``build`` and ``cast`` are needed for FlatBuffers, or a ``marshal`` that returns the finished buffer, and
+    ``unmarshal``. ``compress``: None, 1 or "zlib", 2 or "snappy".
 
     Raises `TableDeclaration` on an unknown kind or wrong hooks, `WrongValue` on an unknown compression,
     `MissingDependency` when the library of the kind is absent.
     """
     name = "Numpy" if name == "NumPy" else name
-    if (marshal or unmarshal) and name not in _DOCUMENTS:
+    if (marshal or unmarshal) and name not in {*_DOCUMENTS, "FlatBuffers"}:
         raise TableDeclaration(f"{name} values take no marshal and unmarshal", expected="a Json or Cbor table")
     if (build or cast) and name != "FlatBuffers":
         raise TableDeclaration(f"{name} values take no build and cast", expected="a FlatBuffers table")
     if name in _DOCUMENTS:
         codec = _document_codec(name, marshal, unmarshal, record)
     elif name == "FlatBuffers":
-        codec = _flatbuffers_codec(build, cast)
+        codec = _flatbuffers_codec(build, cast) if marshal is None else _finished_codec(marshal, unmarshal or cast)
     else:
         codec = _value_codec(name)
     return compressed(codec, compress)
@@ -96,6 +97,19 @@ def _flatbuffers_codec(build: Callable[..., Any] | None, cast: Hook | None) -> V
     from .flatbuffers import flatbuffers_codec
 
     return flatbuffers_codec(build, cast)
+
+
+def _finished_codec(marshal: Hook, unmarshal: Hook | None) -> ValueCodec[Any]:
+    if unmarshal is None:
+        raise TableDeclaration(
+            "a FlatBuffers table with marshal needs unmarshal too",
+            expected="two functions: value to a finished buffer, and buffer to value",
+        )
+
+    def encode(value: Any) -> bytes:
+        return _encode_bytes(marshal(value))
+
+    return ValueCodec("FlatBuffers", encode, unmarshal, views=True)
 
 
 def _encode_bytes(value: bytes | bytearray | memoryview) -> bytes:

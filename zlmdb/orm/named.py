@@ -48,4 +48,4 @@ def map_type(name: str) -> type[Map[Any, Any]] | None:
 
 def _new_class(name: str, bases: tuple[type, ...], members: dict[str, Any]) -> type[Map[Any, Any]]:
     made: Any = type(name, bases, members)  # checkers cannot know the bases
-    return cast(type[Map[Any, Any]], made)
+    return cast("type[Map[Any, Any]]", made)

@@ -54,7 +54,7 @@ def table(
             raise TableDeclaration("not a class", where="@table", got=cls, expected="a class")
         declared: Any = cls
         if not issubclass(cls, MapBase):
-            declared = _record(cls)
+            declared = _record(cls, has_functions=bool(marshal or build))
             declare_record(declared, identity)
         declared._zlmdb_oid = identity
         for name, function in (("marshal", marshal), ("parse", parse), ("build", build), ("cast", cast)):
@@ -82,7 +82,9 @@ def _uuid(oid: UUID | str) -> UUID:
         ) from None
 
 
-def _record(cls: type) -> type:
-    if "__init__" in vars(cls) or is_dataclass(cls) or not get_annotations(cls):
+def _record(cls: type, has_functions: bool) -> type:
+    if "__init__" in vars(cls) or is_dataclass(cls):
+        return cls  # attrs gives its classes an __init__ too
+    if not get_annotations(cls) and (has_functions or hasattr(cls, "marshal")):
         return cls
     return dataclass(cls)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""A user's program, for type checkers only: what it may write, and what they must refuse.
+
+Each wrong use carries an ignore; strict checkers report an ignore that ignores nothing, so that a wrong use
+that stops being an error fails the check (``make types``).
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import assert_type
+from uuid import UUID
+
+from twisted.internet.defer import Deferred
+
+from zlmdb import Database, LiveSet, MapOidOidSet, MapStringUuid, MapUuidCbor, Schema, Transaction, table
+from zlmdb.twisted import AsyncDatabase, AsyncMap
+
+
+@dataclass
+class User:
+    oid: UUID
+    name: str
+
+
+@table("9e5a0f4e-6f8e-4d0a-9d3c-0d8b8a9f0001")
+class Users(MapUuidCbor[User]): ...
+
+
+@table("9e5a0f4e-6f8e-4d0a-9d3c-0d8b8a9f0002")
+class UsersByName(MapStringUuid): ...
+
+
+class Accounts(Schema):
+    users: Users
+    by_name: UsersByName
+
+    def attach(self, db: Database) -> None:
+        self.users = db.attach_table(Users)
+        self.by_name = db.attach_table(UsersByName)
+        self.users.attach_index("by_name", self.by_name, lambda user: user.name)
+        self.users.attach_index("x", self.by_name, lambda user: user.nickname)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownLambdaType]
+
+
+def synchronous(db: Database, user: User) -> None:
+    accounts = assert_type(db.attach(Accounts), Accounts)
+    with db.begin(write=True) as txn:
+        assert_type(txn, Transaction)
+        accounts.users[txn, user.oid] = user
+        assert_type(accounts.users[txn, user.oid], User | None)
+        assert_type(accounts.users.get((txn, user.oid), "default"), User | str)
+        assert_type(accounts.by_name[txn, "joe"], UUID | None)
+        assert_type(accounts.users.get_many(txn, [user.oid]), list[User | None])
+        assert_type(accounts.users.replace(txn, user.oid, user), User)
+        assert_type(MapOidOidSet(1)[txn, 1], LiveSet[int])
+        assert_type(accounts.users.new_key(), UUID)
+        for key, value in accounts.users.bound(txn).items():
+            assert_type(key, UUID)
+            assert_type(value, User)
+        assert_type(iter(accounts.users.bound(txn)), Iterator[UUID])
+        # refused:
+        accounts.users[txn, "text"] = user  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+        accounts.users[txn, user.oid] = "text"  # type: ignore[assignment]  # pyright: ignore[reportArgumentType]
+        accounts.users[user.oid]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+        accounts.by_name[txn, 5]  # type: ignore[index]  # pyright: ignore[reportArgumentType]
+        accounts.users.insert(txn, user.oid, None)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def asynchronous(db: AsyncDatabase, user: User) -> None:
+    accounts = assert_type(await db.attach(Accounts), Accounts)
+    users = assert_type(db.map(accounts.users), AsyncMap[UUID, User])
+    assert_type(users.get(user.oid), Deferred[User | None])
+    assert_type(await users.put(user.oid, user), None)
+    assert_type(await users.delete(user.oid), bool)
+    assert_type(await users.select(limit=5), list[tuple[UUID, User]])
+    assert_type(users.iterate(), AsyncIterator[tuple[UUID, User]])
+
+    def rename(txn: Transaction, oid: UUID, name: str) -> bool:
+        return (txn, oid) in accounts.users
+
+    assert_type(await db.write(rename, user.oid, "jim"), bool)
+    # refused:
+    await users.put("text", user)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await users.put(user.oid, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    await db.write(rename, user.oid)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
