@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""One write that somebody asked for, and what became of it."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from zlmdb.storage import Transaction
+
+T = TypeVar("T")
+
+Job: TypeAlias = "Callable[[Transaction], T]"
+Durability: TypeAlias = Literal["commit", "queued"]
+"""When an operation's outcome is given: after its commit, or when it is accepted into the queue."""
+DURABILITIES = ("commit", "queued")
+
+
+class State(enum.Enum):
+    """Where an operation is on its way."""
+
+    WAITING = "waiting"  # the queue is full; not accepted yet
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    def __repr__(self) -> str:
+        """Return the short form for messages."""
+        return self.value
+
+
+class Operation(Generic[T]):
+    """A job for the writer, its weight, and its outcome.
+
+    ``what`` describes it in logs; ``records`` and ``size`` (bytes) count against the limits of the queue.
+    ``failure`` is None or why it failed, ``error`` what of this the subscriber is told: an operation that was
+    ``acknowledged`` on acceptance has been answered, whatever happens later. ``value`` is what the job
+    returned. ``job`` is None once it ran, and for the marks that `Writer.flushed` and `Writer.close` make.
+    """
+
+    __slots__ = (
+        "_callback",
+        "acknowledged",
+        "answered",
+        "durability",
+        "failure",
+        "job",
+        "records",
+        "size",
+        "state",
+        "value",
+        "what",
+    )
+
+    def __init__(self, job: Job[T] | None, what: str, records: int, size: int, durability: Durability) -> None:
+        self.job = job
+        self.what = what
+        self.records = records
+        self.size = size
+        self.durability = durability
+        self.state = State.WAITING
+        self.acknowledged = False
+        self.answered = False  # written and read on the loop's thread only
+        self.failure: BaseException | None = None
+        self.value: T | None = None
+        self._callback: Callable[[Operation[T]], None] | None = None
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the subscriber is told: None for success."""
+        return None if self.acknowledged else self.failure
+
+    def subscribe(self, callback: Callable[[Operation[T]], None]) -> None:
+        """Have ``callback(self)`` called once, on the loop's thread, when there is an outcome; at once if there is.
+
+        To be called on the loop's thread, where `submit` was called.
+        """
+        if self.answered:
+            callback(self)
+        else:
+            self._callback = callback
+
+    def detach(self) -> bool:
+        """Forget the subscriber; return whether there was one."""
+        had, self._callback = self._callback is not None, None
+        return had
+
+    def answer(self) -> None:
+        """Tell the subscriber; loop thread only."""
+        self.answered = True
+        callback, self._callback = self._callback, None
+        if callback is not None:
+            callback(self)
+
+    def result(self) -> T:
+        """Return what the job returned (None for the ``queued`` durability), or raise why it failed."""
+        if (error := self.error) is not None:
+            raise error
+        value: Any = self.value
+        result: T = value
+        return result
+
+    def __repr__(self) -> str:
+        """Return the description and the state."""
+        return f"<{self.what}: {self.state.value}>"

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""The way of outcomes from the writer's thread to the loop's thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+from zlmdb.workers.operation import Operation
+
+Deliver: TypeAlias = Callable[[Callable[[], None]], object]
+"""Have a function called on the loop's thread: ``reactor.callFromThread``, ``loop.call_soon_threadsafe``."""
+
+log = logging.getLogger(__name__)
+
+
+class Outbox:
+    """Answers operations on the loop's thread: one hop for each batch, in order, in slices.
+
+    ``deliver`` makes the hop and may be called from any thread. ``later`` is called on the loop's thread to
+    have the next slice answered after the loop had its turn; ``portion`` is the size of a slice.
+    """
+
+    def __init__(self, deliver: Deliver, later: Deliver, portion: int = 200) -> None:
+        self._deliver = deliver
+        self._later = later
+        self._portion = portion
+        self._lock = threading.Lock()
+        self._answers: deque[Operation[Any]] = deque()
+        self._on_the_way = False
+
+    def send(self, operations: Iterable[Operation[Any]]) -> None:
+        """Have ``operations`` answered; from any thread, never raises."""
+        with self._lock:
+            self._answers.extend(operations)
+            if self._on_the_way or not self._answers:
+                return
+            self._on_the_way = True
+        try:
+            self._deliver(self._answer)
+        except Exception as error:  # noqa: BLE001 - a closed loop raises what it likes, and the writer goes on
+            self._lose(error)
+
+    def _answer(self) -> None:
+        for _ in range(self._portion):
+            with self._lock:
+                if not self._answers:
+                    self._on_the_way = False
+                    return
+                operation = self._answers.popleft()
+            try:
+                operation.answer()
+            except Exception:
+                log.exception("the callback of %s failed", operation.what)
+        self._later(self._answer)
+
+    def _lose(self, error: Exception) -> None:
+        with self._lock:
+            lost = len(self._answers)
+            self._answers.clear()
+            self._on_the_way = False
+        log.warning("the event loop took no outcomes (%s); %d operations ended without an answer", error, lost)

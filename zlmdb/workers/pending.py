@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""The bounded queue in front of the writer: what was accepted, and what waits for room."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Any
+
+from zlmdb.errors import Backpressure
+from zlmdb.workers.limits import Limits
+from zlmdb.workers.operation import Operation, State
+
+
+class Pending:
+    """Operations in the order of their submission. Not thread-safe: `Writer` holds its lock around each call.
+
+    What was accepted counts against the limits until it is `released`, so batches that are being written
+    count too. An operation that is larger than a limit is accepted when there is nothing else. Cancelled
+    operations stay in the queues, without their jobs, until they come to the front.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.records = 0
+        self.bytes = 0
+        self.waiting = 0
+        self._accepted: deque[Operation[Any]] = deque()
+        self._waiting: deque[Operation[Any]] = deque()
+
+    def __bool__(self) -> bool:
+        """Tell whether an accepted operation is in the queue."""
+        while self._accepted and self._accepted[0].state is State.CANCELLED:
+            self._accepted.popleft()
+        return bool(self._accepted)
+
+    def add(self, operation: Operation[Any]) -> bool:
+        """Accept an operation, or let it wait; return whether it was accepted.
+
+        Raises:
+            Backpressure: there is no room and nothing may wait.
+        """
+        if not self.waiting and self._fits(operation):
+            self._accept(operation)
+            return True
+        if self.limits.overflow == "error":
+            raise self._refusal(operation)
+        self.waiting += 1
+        self._waiting.append(operation)
+        return False
+
+    def admit(self) -> list[Operation[Any]]:
+        """Accept those that waited and for which there is room now; return them."""
+        admitted = []
+        while self._waiting:
+            operation = self._waiting[0]
+            if operation.state is not State.CANCELLED:
+                if not self._fits(operation):
+                    break
+                self._accept(operation)
+                self.waiting -= 1
+                admitted.append(operation)
+            self._waiting.popleft()
+        return admitted
+
+    def take(self) -> list[Operation[Any]]:
+        """Remove and return the next batch: within the limits, at least one, and ended by a mark if there is one."""
+        batch: list[Operation[Any]] = []
+        records = size = 0
+        while self:
+            operation = self._accepted[0]
+            records += operation.records
+            size += operation.size
+            full = records > self.limits.max_batch or size > self.limits.max_batch_bytes
+            if batch and (full or batch[-1].job is None):
+                break
+            operation.state = State.RUNNING
+            batch.append(self._accepted.popleft())
+        return batch
+
+    def cancel(self, operation: Operation[Any]) -> None:
+        """Take an operation that is queued or waiting out of the count; it never runs."""
+        if operation.state is State.QUEUED:
+            self.release(operation)
+        else:
+            self.waiting -= 1
+        operation.state = State.CANCELLED
+        operation.job = None
+
+    def release(self, operation: Operation[Any]) -> None:
+        """Give back the room of an accepted operation."""
+        self.records -= operation.records
+        self.bytes -= operation.size
+
+    def clear(self) -> list[Operation[Any]]:
+        """Remove and return all that is queued or waiting, in order."""
+        left = [op for op in (*self._accepted, *self._waiting) if op.state is not State.CANCELLED]
+        for operation in self._accepted:
+            if operation.state is not State.CANCELLED:
+                self.release(operation)
+        self._accepted.clear()
+        self._waiting.clear()
+        self.waiting = 0
+        return left
+
+    def _accept(self, operation: Operation[Any]) -> None:
+        operation.state = State.QUEUED
+        operation.acknowledged = operation.durability == "queued"
+        self.records += operation.records
+        self.bytes += operation.size
+        self._accepted.append(operation)
+
+    def _fits(self, operation: Operation[Any]) -> bool:
+        if not self.records or not operation.records:
+            return True
+        limits = self.limits
+        return (
+            self.records + operation.records <= limits.max_pending
+            and self.bytes + operation.size <= limits.max_pending_bytes
+        )
+
+    def _refusal(self, operation: Operation[Any]) -> Backpressure:
+        pending, limit, weight, unit = self.records, self.limits.max_pending, operation.records, "records"
+        if pending + weight <= limit:
+            pending, limit, weight, unit = self.bytes, self.limits.max_pending_bytes, operation.size, "bytes"
+        return Backpressure(
+            f"the queue of writes is full: {pending} of {limit} {unit} are pending",
+            where=operation.what,
+            got=weight,
+            expected=f"at most {max(limit - pending, 0)} {unit} now",
+            next_step="wait for outstanding writes, open with overflow='wait', or raise the limit",
+            pending=pending,
+            limit=limit,
+        )

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""A few threads of our own for scans and functions that read, so that neither the loop nor its pool is kept busy."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from zlmdb.errors import DatabaseClosed
+from zlmdb.workers.limits import check_positive
+from zlmdb.workers.worker import perform
+
+Done = Callable[[bool, Any], object]
+"""Called on the reader's thread with ``(True, result)`` or ``(False, exception)``."""
+
+
+class ReaderPool:
+    """Runs functions on up to ``size`` threads, which start when all others are busy.
+
+    The threads are daemons: a read that never ends does not hang the interpreter, and a read whose
+    answer nobody waits for any more loses nothing. Thread-safe.
+    """
+
+    def __init__(self, name: str, size: int = 4) -> None:
+        check_positive("readers", size)
+        self._name = name
+        self._size = size
+        self._changed = threading.Condition()
+        self._work: deque[tuple[Callable[[], Any], Done]] = deque()
+        self._threads: list[threading.Thread] = []
+        self._idle = 0
+        self._ended = False
+        self._abandoned = False
+
+    def run(self, function: Callable[[], Any], done: Done) -> None:
+        """Have ``done`` called with the result of ``function()``; both run on a thread of the pool.
+
+        Raises:
+            DatabaseClosed: after `end`.
+        """
+        with self._changed:
+            if self._ended:
+                raise self._closed()
+            self._work.append((function, done))
+            if self._idle < len(self._work) and len(self._threads) < self._size:
+                thread = threading.Thread(target=self._serve, name=f"{self._name}-{len(self._threads)}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._changed.notify()
+
+    def end(self) -> None:
+        """Take nothing more; what was taken is still done."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def join(self) -> bool:
+        """Wait until all is done and the threads have ended; return False if `abandon` came first.
+
+        To be called after `end`, on a thread that is none of the pool's.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._abandoned or not self._threads)
+            return not self._threads
+
+    def abandon(self) -> None:
+        """Do not wait for reads that run now; those that wait fail with `DatabaseClosed`."""
+        with self._changed:
+            self._ended = self._abandoned = True
+            left = list(self._work)
+            self._work.clear()
+            self._changed.notify_all()
+        for _, done in left:
+            perform(partial(done, False, self._closed()))
+
+    def _serve(self) -> None:
+        while self._serve_one():
+            pass
+
+    def _serve_one(self) -> bool:
+        work = self._next()
+        if work is not None:
+            perform(partial(answer, *work))
+        return work is not None
+
+    def _closed(self) -> DatabaseClosed:
+        return DatabaseClosed("the database is closed or closing", where=self._name, next_step="open it again")
+
+    def _next(self) -> tuple[Callable[[], Any], Done] | None:
+        with self._changed:
+            self._idle += 1
+            while not self._work and not self._ended:
+                self._changed.wait()
+            self._idle -= 1
+            if self._work:
+                return self._work.popleft()
+            self._threads.remove(threading.current_thread())
+            self._changed.notify_all()
+            return None
+
+
+def answer(function: Callable[[], Any], done: Done) -> None:
+    """Call ``done`` with the outcome of ``function()``."""
+    try:
+        result = function()
+    except BaseException as error:  # noqa: BLE001 - it is the outcome
+        done(False, error)
+    else:
+        done(True, result)

@@ -1,0 +1,374 @@
+# SPDX-License-Identifier: MIT
+"""One writer for a database: group commit, an outcome for each operation, backpressure, drain.
+
+Who may do what: `Writer.submit`, `flushed`, `cancel`, `close` and `give_up` may be called from any thread
+and never wait; methods that say "writer thread" run on the worker. The lock guards the queue, the states
+of operations and the counters, and is never held while LMDB works.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from zlmdb.errors import DatabaseClosed, ForkedError, NotWritten
+from zlmdb.workers.limits import Limits, check_choice
+from zlmdb.workers.operation import DURABILITIES, Durability, Job, Operation, State
+from zlmdb.workers.outbox import Outbox
+from zlmdb.workers.pace import Pace
+from zlmdb.workers.pending import Pending
+from zlmdb.workers.stats import WriterStats
+from zlmdb.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from zlmdb.storage import Transaction
+
+T = TypeVar("T")
+DEFAULT_LIMITS = Limits()
+
+log = logging.getLogger(__name__)
+
+
+def nothing() -> None:
+    """Do nothing; the default of hooks."""
+
+
+class Writer:
+    """Turns all that is queued when the worker gets the write lock into one transaction.
+
+    Each operation of a batch runs in a savepoint of its own and fails alone. Outcomes are given after the
+    commit; if that fails, every operation of the batch fails with its cause. Operations are run in the order
+    of their submission.
+
+    Args:
+        begin: returns a write transaction as a context manager, which commits at a normal exit.
+        worker: where the transactions happen.
+        outbox: takes outcomes to the loop.
+        sync: puts what was committed on the disk, for `flushed` and `close`.
+        finish: called on the worker when all is written at closing.
+        limits: how much is accepted, and how much goes into one transaction.
+        clock, sleep: for measuring commits and pausing between records, in seconds.
+        where: the database's path, for messages.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractContextManager[Transaction]],
+        worker: Worker,
+        outbox: Outbox,
+        *,
+        sync: Callable[[], object] = nothing,
+        finish: Callable[[], object] = nothing,
+        limits: Limits = DEFAULT_LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], object] = time.sleep,
+        where: str = "database",
+    ) -> None:
+        self.where = where
+        self.pace = Pace(sleep)
+        self._begin = begin
+        self._worker = worker
+        self._outbox = outbox
+        self._sync = sync
+        self._finish = finish
+        self._clock = clock
+        self._pid = os.getpid()
+        self._lock = threading.Lock()
+        self._pending = Pending(limits)
+        self._stats = WriterStats()
+        self._scheduled = False  # the worker has a batch to write, or the end to come to
+        self._entering = False  # the worker waits for the write lock and has taken nothing from the queue
+        self._closing: Operation[int] | None = None
+        self.closing = False
+        """Whether closing has begun."""
+        self._took = 0.0  # seconds of the last commit; writer thread
+        self._unsynced = False  # something was committed after the last sync; writer thread
+        self._lost_before_flush = 0  # acknowledged operations that failed and that no `flushed` has reported
+
+    # --- asking for work: any thread ------------------------------------------------------------------
+
+    def submit(
+        self,
+        job: Job[T],
+        *,
+        what: str = "write",
+        records: int = 1,
+        size: int = 0,
+        durability: Durability = "commit",
+    ) -> Operation[T]:
+        """Ask for ``job(txn)`` to be run; with ``queued`` durability the answer (None) comes on acceptance.
+
+        ``records`` and ``size`` (bytes) are its weight in the queue. The job may be run again if it was
+        rolled back, and must not begin a transaction. It runs on the writer thread.
+
+        Raises:
+            Backpressure: there is no room and overflow is ``error``.
+            ConfigError: the durability is unknown.
+            DatabaseClosed: closing has begun.
+            ForkedError: this process was forked from the one that made the writer.
+        """
+        if durability != "commit":
+            check_choice("durability", durability, DURABILITIES)
+        operation: Operation[T] = Operation(job, what, records or 1, size, durability)
+        with self._lock:
+            self._add(operation)
+            accepted = operation.acknowledged
+        if accepted:
+            operation.answer()
+        return operation
+
+    def flushed(self) -> Operation[None]:
+        """Mark the present end of the queue; the answer comes when all before it is committed and synced.
+
+        It fails with `NotWritten` if an operation that was acknowledged on acceptance has failed since the
+        last call. Raises as `submit` does.
+        """
+        mark: Operation[None] = Operation(None, "flush", 0, 0, "commit")
+        with self._lock:
+            self._add(mark)
+        return mark
+
+    def cancel(self, operation: Operation[Any]) -> bool:
+        """Take back an operation; return whether it will never run.
+
+        One that is queued or waiting never runs. One that runs, or was acknowledged on acceptance, cannot be
+        stopped: its subscriber is forgotten and its outcome logged.
+        """
+        with self._lock:
+            removable = operation.state in (State.WAITING, State.QUEUED) and not operation.acknowledged
+            if removable:
+                self._pending.cancel(operation)
+                self._stats.cancelled += 1
+            admitted = self._pending.admit()
+        self._outbox.send(op for op in admitted if op.acknowledged)
+        if removable:
+            operation.detach()
+        elif operation.detach():
+            log.info("%s: %s was cancelled too late and goes on", self.where, operation.what)
+            operation.subscribe(self._log_outcome)
+        return removable
+
+    def close(self) -> Operation[int]:
+        """Take nothing new, write all that was asked for, sync, and call ``finish``; all calls share one outcome.
+
+        The outcome is the number of records that were not written because of `give_up`.
+        """
+        with self._lock:
+            if self._closing is None:
+                self._closing = Operation(None, "close", 0, 0, "commit")
+                self.closing = True
+                self._closing.state = State.QUEUED
+                self._schedule()
+            return self._closing
+
+    def give_up(self) -> None:
+        """Give up all that is queued or waiting: the deadline of closing has passed.
+
+        A batch that is being written is finished first. If the worker cannot get the write lock, closing
+        ends here and now; `finished` is then false and the worker may be stuck.
+        """
+        given_up = NotWritten("given up at closing: the deadline passed", where=self.where)
+        with self._lock:
+            left = self._pending.clear()
+            records = sum(op.records for op in left)
+            self._stats.not_written += records
+            stuck = self._entering and self._closing is not None
+            lost = self._conclude(left, given_up)
+        if records:
+            log.error("%s: %d records were not written before the deadline of closing", self.where, records)
+        self._log_lost(lost)
+        self._outbox.send(op for op in left if not op.acknowledged)
+        if stuck:
+            self._answer_closing(State.FAILED)
+
+    @property
+    def finished(self) -> bool:
+        """Whether closing has come to its end, ``finish`` included."""
+        return self._closing is not None and self._closing.state is State.DONE
+
+    def closed(self) -> DatabaseClosed:
+        """Return the error for use after closing has begun."""
+        return DatabaseClosed("the database is closed or closing", where=self.where, next_step="open it again")
+
+    def stats(self) -> WriterStats:
+        """Return the counters as they are now."""
+        with self._lock:
+            pending = self._pending
+            return replace(
+                self._stats, pending_records=pending.records, pending_bytes=pending.bytes, waiting=pending.waiting
+            )
+
+    def _add(self, operation: Operation[Any]) -> None:  # lock held
+        if self._closing is not None:
+            raise self.closed()
+        if os.getpid() != self._pid:
+            raise ForkedError("the writer belongs to the parent process", where=self.where, next_step="open it here")
+        if self._pending.add(operation):
+            self._schedule()
+
+    def _schedule(self) -> None:  # lock held
+        if not self._scheduled:
+            self._scheduled = True
+            self._worker.do(self._step)
+
+    # --- writing: the writer thread -------------------------------------------------------------------
+
+    def _step(self) -> None:
+        with self._lock:
+            self._entering = bool(self._pending)
+            self._scheduled = self._entering or self._closing is not None
+        if self._entering:
+            self._write_batch()
+        elif self._closing is not None:
+            self._end()
+
+    def _write_batch(self) -> None:
+        batch: list[Operation[Any]] = []
+        failure = None
+        try:
+            self._write(batch)
+        except BaseException as error:  # noqa: BLE001 - it is the outcome of the operations
+            failure = error
+            batch = batch or self._take()  # if the transaction could not begin
+        self._settle(batch, failure)
+
+    def _write(self, batch: list[Operation[Any]]) -> None:
+        with self._begin() as txn:
+            batch.extend(self._take())
+            if len(batch) == 1:  # the transaction is its savepoint
+                self._run(batch[0], txn)
+            else:
+                for operation in batch:
+                    self._attempt(operation, txn)
+            started = self._clock()
+        self._took = self._clock() - started
+
+    def _take(self) -> list[Operation[Any]]:
+        with self._lock:
+            self._entering = False
+            return self._pending.take()
+
+    def _run(self, operation: Operation[Any], txn: Transaction) -> None:
+        if operation.job is not None:
+            value = operation.job(txn)
+            if not operation.acknowledged:
+                operation.value = value
+
+    def _attempt(self, operation: Operation[Any], txn: Transaction) -> None:
+        try:
+            with txn.savepoint():
+                self._run(operation, txn)
+        except BaseException as error:  # noqa: BLE001 - it is the outcome of this operation alone
+            operation.failure = error
+        self.pace()
+
+    def _settle(self, batch: list[Operation[Any]], failure: BaseException | None) -> None:
+        with self._lock:
+            for operation in batch:
+                self._pending.release(operation)
+            marks = [op for op in batch if op.job is None]
+            lost = self._conclude(batch, failure)
+            self._count(batch)
+        if lost:
+            self._log_lost(lost)
+        for mark in marks:
+            if mark.failure is None:
+                self._flush(mark)
+        with self._lock:
+            admitted = self._pending.admit()
+            self._scheduled = False
+            if self._pending or self._closing is not None:
+                self._schedule()
+        self._outbox.send([op for op in batch if not op.acknowledged] + [op for op in admitted if op.acknowledged])
+
+    def _conclude(self, operations: list[Operation[Any]], failure: BaseException | None) -> list[Operation[Any]]:
+        """Set the final states, ``failure`` being that of all; return those lost after they were acknowledged."""
+        lost = []  # lock held
+        for operation in operations:
+            operation.failure = failure or operation.failure
+            if operation.failure is None:
+                operation.state = State.DONE
+            else:
+                operation.state = State.FAILED
+                operation.value = None
+                self._stats.failed += 1
+                if operation.acknowledged:
+                    lost.append(operation)
+            operation.job = None
+        self._stats.lost += len(lost)
+        self._lost_before_flush += len(lost)
+        return lost
+
+    def _log_lost(self, lost: list[Operation[Any]]) -> None:
+        by_cause: dict[int, list[Operation[Any]]] = {}
+        for operation in lost:
+            by_cause.setdefault(id(operation.failure), []).append(operation)
+        for operations in by_cause.values():  # a failed commit is one cause of many losses
+            whats = ", ".join(op.what for op in operations[:10]) + (", …" if len(operations) > 10 else "")
+            log.error(
+                "%s: %d acknowledged operations are lost: %s",
+                self.where,
+                len(operations),
+                whats,
+                exc_info=operations[0].failure,
+            )
+
+    def _count(self, batch: Iterable[Operation[Any]]) -> None:  # lock held
+        records = sum(op.records for op in batch if op.failure is None)
+        if records:
+            stats = self._stats
+            stats.batches += 1
+            stats.records += records
+            stats.largest_batch = max(stats.largest_batch, records)
+            stats.last_commit = self._took
+            stats.total_commit += self._took
+            self._unsynced = True
+
+    def _flush(self, mark: Operation[Any]) -> None:
+        lost, self._lost_before_flush = self._lost_before_flush, 0
+        try:
+            self._sync_once()
+            if lost:
+                raise NotWritten(f"{lost} acknowledged operations failed, see the log", where=self.where, count=lost)
+        except BaseException as error:  # noqa: BLE001 - it is the outcome of the mark
+            mark.state, mark.failure = State.FAILED, error
+
+    def _sync_once(self) -> None:
+        if self._unsynced:
+            self._sync()
+            self._unsynced = False
+
+    def _end(self) -> None:
+        error = None
+        try:
+            try:
+                self._sync_once()
+            finally:
+                self._finish()
+        except BaseException as failure:  # noqa: BLE001 - it is the outcome of closing
+            error = failure
+        self._answer_closing(State.DONE, error)
+
+    def _answer_closing(self, state: State, error: BaseException | None = None) -> None:
+        closing = self._closing
+        assert closing is not None
+        with self._lock:
+            first = closing.state is State.QUEUED
+            closing.state = state
+            if first:
+                closing.value, closing.failure = self._stats.not_written, error
+        if first:
+            self._outbox.send([closing])
+
+    def _log_outcome(self, operation: Operation[Any]) -> None:
+        if operation.error is not None:
+            what = operation.what
+            log.warning("%s: %s failed after it was cancelled", self.where, what, exc_info=operation.error)
+        else:
+            log.info("%s: %s succeeded after it was cancelled", self.where, operation.what)
