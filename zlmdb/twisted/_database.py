@@ -38,6 +38,7 @@ def open_database(
     durability: Durability = "commit",
     reads: Reads = "inline",
     readers: int = 4,
+    close_at_shutdown: bool = True,
     shutdown_deadline: float | None = None,
     **database_options: Any,
 ) -> Deferred[AsyncDatabase]:
@@ -54,12 +55,13 @@ def open_database(
         reads: ``inline`` reads single records on the reactor's thread, ``thread`` on a reader's: for values
             that are large, or often not in memory.
         readers: how many threads there are for reads.
+        close_at_shutdown: close before the reactor shuts down. From then on nothing is taken any more, so
+            something that still has records to write when the shutdown begins passes False and closes itself.
         shutdown_deadline: seconds that the reactor's shutdown waits for queued writes; None for as long as
             it takes.
         database_options: those of `zlmdb.Database` (``maxsize``, ``readonly``, ``sync``, ``lib_version`` …).
 
-    The Deferred fails with what `zlmdb.Database` raises, and with `ConfigError` for wrong options. The
-    database closes itself before the reactor shuts down.
+    The Deferred fails with what `zlmdb.Database` raises, and with `ConfigError` for wrong options.
     """
     if reactor is None:
         from twisted.internet import reactor
@@ -86,7 +88,10 @@ def open_database(
             database.close()
             refuse(failure_of())
         else:
-            result.callback(AsyncDatabase(engine, bridge, shutdown_deadline))
+            opened_database = AsyncDatabase(engine, bridge)
+            if close_at_shutdown:
+                opened_database.close_before_shutdown(shutdown_deadline)
+            result.callback(opened_database)
 
     def refuse(failure: Failure) -> None:
         pool.end()
@@ -104,14 +109,14 @@ class AsyncDatabase:
     (`DatabaseClosed`), give failed Deferreds. ``async with`` closes it at the end of the block.
     """
 
-    def __init__(self, engine: Engine, bridge: Bridge, shutdown_deadline: float | None = None) -> None:
+    def __init__(self, engine: Engine, bridge: Bridge) -> None:
         self._engine = engine
         self._bridge = bridge
         self._thread = threading.get_ident()
         self._waiting: list[Deferred[int]] = []  # those who wait for the end of closing
         self._timers: list[Any] = []  # deadlines of closing
         self._not_written: int | Failure | None = None  # the outcome of closing
-        self._shutdown = bridge.reactor.addSystemEventTrigger("before", "shutdown", self._stop, shutdown_deadline)
+        self._shutdown: Any = None  # the reactor's trigger, while it is to be removed at closing
 
     @property
     def database(self) -> Database:
@@ -183,6 +188,10 @@ class AsyncDatabase:
         return self.database.begin(write=write)
 
     # --- the end
+
+    def close_before_shutdown(self, deadline: float | None = None) -> None:
+        """Have the reactor's shutdown wait until this database is closed; ``deadline`` as for `close`."""
+        self._shutdown = self._bridge.reactor.addSystemEventTrigger("before", "shutdown", self._stop, deadline)
 
     def close(self, deadline: float | None = None) -> Deferred[int]:
         """Take nothing new, write all that was asked for, close the file and end the threads.

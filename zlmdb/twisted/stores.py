@@ -77,7 +77,8 @@ class StoreService(MultiService):
         self._trigger: object = None
         self._begun = self._leaving = False
         self.started: Deferred[StoreService] = Deferred()
-        opener = partial(open_database, reactor=_LendingReactor(reactor))
+        # a store closes its database itself, after draining into it
+        opener = partial(open_database, reactor=reactor, close_at_shutdown=False)
         context = Context(open_database=opener, call_later=reactor.callLater, time_ns=time_ns, reactor=reactor)
         self._stores = [SupervisedStore(each) for each in _configured(config, registry or Registry(), context)]
         for store in self._stores:
@@ -167,26 +168,6 @@ class StoreService(MultiService):
     def _report(self, error: PluginError) -> None:
         failure = Failure(error)  # type: ignore[no-untyped-call]
         self._log.failure("{error}", failure=failure, error=str(error))
-
-
-class _LendingReactor:
-    """A reactor whose shutdown is not told: a store closes its database itself, after draining into it.
-
-    The database of `open_database` stops taking work as soon as the shutdown begins, which is when the
-    stores have their last records to write.
-    """
-
-    def __init__(self, reactor: object) -> None:
-        self._reactor = reactor
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._reactor, name)
-
-    def addSystemEventTrigger(self, *trigger: object) -> None:  # noqa: N802
-        """Take no notice."""
-
-    def removeSystemEventTrigger(self, trigger: object) -> None:  # noqa: N802
-        """Take no notice."""
 
 
 def _configured(config: object, registry: Registry, context: Context) -> list[ManagedStore]:
