@@ -97,7 +97,7 @@ def test_a_key_too_long_names_map_size_and_limit(db: zlmdb.Database) -> None:
         ("MapStringUuid", b"short"),
         ("MapStringString", b"\xff\xfe"),
         ("MapStringCbor", b"\xa1"),
-        ("MapStringCbor", b"\x01\x01"),
+        ("MapStringCbor", b"\x1c"),
         ("MapStringJson", b"{"),
         ("MapStringOid", b"123"),
         ("MapStringNumpy", b"\x93NUMPY"),

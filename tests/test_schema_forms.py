@@ -11,14 +11,14 @@ import zlmdb
 from zlmdb import MapStringUuid, MapTimestampUuidCbor, MapUuidCbor, MapUuidFlatBuffers, MapUuidUuidSet, Schema, table
 
 
-@table("550e8400-e29b-41d4-a716-446655440001")
+@table("7d1c8400-e29b-41d4-a716-446655440001")
 class Company:
     oid: UUID
     name: str
     country: str
 
 
-@table("550e8400-e29b-41d4-a716-446655440002")
+@table("7d1c8400-e29b-41d4-a716-446655440002")
 class Employee:
     oid: UUID
     company_oid: UUID

@@ -107,6 +107,11 @@ class MapBase(Generic[K, V]):
         return self._prefix
 
     @property
+    def environment(self) -> Environment | None:
+        """The environment the map is attached to; None for one with nothing but a slot number."""
+        return self._environment
+
+    @property
     def kind(self) -> str:
         """What the stored bytes mean, as the catalogue records it: key kind, value kind, compression."""
         # the second generation of layouts (see `Layout`) shares names with the first

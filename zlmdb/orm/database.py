@@ -126,7 +126,7 @@ class Database:
         written. A write transaction waits for the one that runs, in whichever thread or process. Raises
         `DatabaseClosed`, `ReadonlyTransaction` on a database opened read-only and, when entered, `NestedWrite`.
         """
-        environment = self.environment
+        environment = self._environment or self.environment
         if write and environment.options.readonly:
             raise ReadonlyTransaction(
                 "the database was opened read-only", where=self._path, next_step="open it with readonly=False"

@@ -36,13 +36,18 @@ class Map(MapBase[K, V]):
 
     def __getitem__(self, item: tuple[Transaction, K]) -> V | None:
         """Return the value, or None if there is no such record."""
-        txn, key = self._pair(item)
-        raw = self.raw_key(key)
-        try:
-            data = txn.fetch(raw)
-        except EngineError as exc:
-            raise txn.failed(exc) from exc
-        return None if data is None else self.from_raw(raw, data)
+        try:  # all that goes well goes this way
+            txn, key = item
+            home = self._environment
+            if home is None or txn.environment is home:
+                data = txn.fetch(self._prefix + self._encode_key(key))
+                if data.__class__ is bytes:
+                    return self._decode(data)
+                if data is None:
+                    return None
+        except Exception:  # noqa: BLE001, S110  the careful way finds out again, and says it better
+            pass
+        return self.get(item)
 
     def __contains__(self, item: tuple[Transaction, K]) -> bool:
         txn, key = self._pair(item)
@@ -50,12 +55,21 @@ class Map(MapBase[K, V]):
 
     def __setitem__(self, item: tuple[Transaction, K], value: V) -> None:
         """Store a record, replacing the one under this key. On any error nothing of it is written."""
-        txn, key = self._pair(item)
-        raw, data = self.raw_key(key), self.raw_value(value)
-        if len(raw) > txn.max_key_size:
-            self.check_length(raw, txn.max_key_size)
+        try:
+            txn, key = item
+            home = self._environment
+            if home is not None and txn.environment is not home:
+                self._pair(item)
+            limit = txn.max_key_size
+            raw, data = self._prefix + self._encode_key(key), self._encode(value)
+        except Exception:  # noqa: BLE001  the careful way finds out again, and says it better
+            txn, key = self._pair(item)
+            limit = txn.max_key_size
+            raw, data = self.raw_key(key), self.raw_value(value)
+        if len(raw) > limit:
+            self.check_length(raw, limit)
         if self._indexes:
-            statements.upsert(self, txn, raw, data, statements.entries(self, key, value, txn.max_key_size))
+            statements.upsert(self, txn, raw, data, statements.entries(self, key, value, limit))
             return
         try:
             txn.store(raw, data)
@@ -146,8 +160,9 @@ class Map(MapBase[K, V]):
 
     def _planned(self, key: K, value: V, limit: int) -> tuple[bytes, bytes, statements.Entries]:
         raw, data = self.raw_key(key), self.raw_value(value)
-        self.check_length(raw, limit)
-        return raw, data, statements.entries(self, key, value, limit)
+        if len(raw) > limit:
+            self.check_length(raw, limit)
+        return raw, data, statements.entries(self, key, value, limit) if self._indexes else []
 
     # --- many records
 

@@ -71,23 +71,14 @@ class Transaction:
     PUT: ClassVar[int] = 1
     DEL: ClassVar[int] = 2
 
-    __slots__ = (
-        "__weakref__",
-        "_at_abort",
-        "_at_commit",
-        "_raw",
-        "_stats",
-        "buffers",
-        "environment",
-        "erase",
-        "fetch",
-        "max_key_size",
-        "poison",
-        "started",
-        "store",
-        "thread",
-        "write",
-    )
+    poison: DatabaseError | None = None
+    fetch: Callable[..., Any] = staticmethod(_not_running)
+    store: Callable[..., Any] = staticmethod(_not_running)
+    erase: Callable[..., Any] = staticmethod(_not_running)
+    thread = 0
+    _raw: Any = None
+    _at_abort: tuple[Callable[[], object], ...] = ()
+    _at_commit: tuple[Callable[[], object], ...] = ()
 
     def __init__(
         self,
@@ -100,14 +91,7 @@ class Transaction:
         self.write = write
         self.buffers = buffers
         self.max_key_size = environment.max_key_size
-        self.poison: DatabaseError | None = None
         self._stats = stats
-        self._at_abort: list[Callable[[], object]] = []
-        self._at_commit: list[Callable[[], object]] = []
-        self._raw: Any = None
-        self.fetch: Callable[..., Any] = _not_running
-        self.store: Callable[..., Any] = _not_running
-        self.erase: Callable[..., Any] = _not_running
 
     # --- life
 
@@ -122,10 +106,14 @@ class Transaction:
                 where=environment.path,
                 next_step="use `with txn.savepoint():`, or end the first one",
             )
-        self.poison = None
-        self._bind(environment.begin(self.write, self.buffers))
+        try:
+            raw = environment.begin_raw(write=self.write, buffers=self.buffers)
+        except lmdb.Error:
+            raw = environment.begin(self.write, self.buffers)  # mends what can be mended
+        self._bind(raw)
         environment.active.add(self)
         if self.write:
+            self.poison = None
             environment.writer = self
         return self
 
@@ -138,7 +126,7 @@ class Transaction:
         if not self.write:
             raw.abort()
             self._finish()
-            return
+            return  # there is nothing to commit
         if self.thread != _get_ident():
             raise WrongThread(
                 "a write transaction must end on the thread that began it",
@@ -169,7 +157,8 @@ class Transaction:
             raise self.environment.fault(exc) from exc
         finally:
             self._finish()
-            self._call(self._at_commit if committed else reversed(self._at_abort))
+            if self._at_commit or self._at_abort:
+                self._call(self._at_commit if committed else self._at_abort[::-1])
 
     def _finish(self) -> None:
         self._raw = None
@@ -180,10 +169,9 @@ class Transaction:
         environment.ended(self)
 
     def _call(self, callbacks: Any) -> None:
-        for callback in list(callbacks):
+        self._at_abort = self._at_commit = ()
+        for callback in callbacks:
             callback()
-        self._at_abort.clear()
-        self._at_commit.clear()
 
     def abandon(self) -> None:
         """Roll back at once; the database is being closed inside this transaction."""
@@ -191,7 +179,7 @@ class Transaction:
         if raw is not None:
             raw.abort()
             self._finish()
-            self._call(reversed(self._at_abort))
+            self._call(self._at_abort[::-1])
 
     def disown(self, refuse: Callable[..., Any]) -> Any:
         """Let go of LMDB's transaction without ending it, and return it; any use calls ``refuse`` from now on."""
@@ -227,11 +215,11 @@ class Transaction:
 
     def on_commit(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` after this transaction is committed."""
-        self._at_commit.append(callback)
+        self._at_commit += (callback,)
 
     def on_abort(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` if what was written so far is rolled back, last registered first."""
-        self._at_abort.append(callback)
+        self._at_abort += (callback,)
 
     # --- raw records
 
@@ -297,7 +285,11 @@ class Savepoint:
             _read_only()
         self._parent = txn._raw or _not_running()
         self._aborts, self._commits = len(txn._at_abort), len(txn._at_commit)
-        txn._bind(txn.environment.begin(True, txn.buffers, self._parent))
+        try:
+            child = txn.environment.begin_raw(write=True, buffers=txn.buffers, parent=self._parent)
+        except lmdb.Error as exc:
+            raise txn.failed(exc) from exc
+        txn._bind(child)
         return txn
 
     def __exit__(
@@ -316,9 +308,8 @@ class Savepoint:
             return
         raw.abort()
         txn.poison = None  # LMDB fails the child alone
-        del txn._at_commit[self._commits :]
-        undone = txn._at_abort[self._aborts :]
-        del txn._at_abort[self._aborts :]
+        txn._at_commit = txn._at_commit[: self._commits]
+        undone, txn._at_abort = txn._at_abort[self._aborts :], txn._at_abort[: self._aborts]
         for callback in reversed(undone):
             callback()
         if exc_type is None:
