@@ -197,6 +197,9 @@ def test_a_store_is_had_by_its_name_which_is_the_type_by_default() -> None:
     assert isinstance(stores.store("b"), module().Store)
     with pytest.raises(PluginMissing, match="one of zt-store, b"):
         stores.store("c")
+    assert stores.store("b", module().Store) is stores.store("b")
+    with pytest.raises(ConfigError, match="another kind"):
+        stores.store("b", str)
 
 
 def test_stores_get_the_reactor_and_its_clock() -> None:

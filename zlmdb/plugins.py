@@ -272,8 +272,10 @@ def configure(
 
     Raises:
         ConfigError: with all faults of the configuration as ``problems``, which begin with ``path``.
-        PluginError: the plugin failed to make a store (``step`` "configure").
+        PluginError: the plugin does not keep the contract (``step`` "check"), or failed to make a store
+            ("configure").
     """
+    _checked(plugin, str(plugin.name), None)
     config = check(plugin.config, raw, path)
     name = name or plugin.name
     try:

@@ -167,6 +167,8 @@ class AsyncDatabase:
 
         Fails with `NotWritten` if a write that was acknowledged on acceptance has failed since the last call.
         """
+        if self.database.is_readonly:  # then nothing was ever accepted
+            return self._bridge.inline(self._engine.now, _nothing)
         return self._bridge.submitted(self._engine.writer, self._engine.writer.flushed)
 
     def stats(self) -> WriterStats:
@@ -236,3 +238,7 @@ class AsyncDatabase:
                 waiter.errback(outcome)
             else:
                 waiter.callback(outcome)
+
+
+def _nothing() -> None:
+    """Answer without doing anything."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from twisted.application.service import MultiService, Service
 from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred
@@ -18,6 +18,8 @@ from zlmdb.plugins import Context, ManagedStore, Registry, State, Store, configu
 from zlmdb.twisted._database import open_database
 
 __all__ = ["StoreService", "SupervisedStore"]
+
+S = TypeVar("S")
 
 
 class SupervisedStore(Service):
@@ -84,15 +86,28 @@ class StoreService(MultiService):
         for store in self._stores:
             store.setServiceParent(self)  # type: ignore[no-untyped-call]
 
-    def store(self, name: str) -> Store:
-        """Return the store of this name, in whatever state it is.
+    @overload
+    def store(self, name: str) -> Store: ...
+    @overload
+    def store(self, name: str, kind: type[S]) -> S: ...
+    def store(self, name: str, kind: type[Any] = object) -> Any:
+        """Return the store of this name, in whatever state it is; ``kind`` is the class it must have.
 
         Raises:
             PluginMissing: the configuration has no such store.
+            ConfigError: it is of another class.
         """
         for each in self._stores:
             if each.managed.name == name:
-                return each.managed.store
+                if isinstance(each.managed.store, kind):
+                    return each.managed.store
+                raise ConfigError(
+                    "the store is of another kind",
+                    where=f"store {name!r}",
+                    got=type(each.managed.store).__name__,
+                    expected=kind.__name__,
+                    next_step="give the store of this name the right type in the configuration",
+                )
         names = ", ".join(self.states())
         raise PluginMissing("there is no such store", got=name, expected=f"one of {names}", plugin=name, step="find")
 
