@@ -203,6 +203,7 @@ def test_a_readonly_database_can_be_read_and_refuses_writes(tmp_path: Path) -> N
             users = db.map(zlmdb.MapStringCbor(7))
             assert await users.get("a") == 1
             assert isinstance(await error_of(users.put("b", 1)), errors.ReadonlyTransaction)
+            assert await db.flushed() is None  # nothing can be pending
 
     run(main)
 
