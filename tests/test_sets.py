@@ -140,3 +140,11 @@ def test_members_of_uuid_sets_are_ordered(database) -> None:
     with database.begin(write=True) as txn:
         uuids[txn, UUID(int=1)].update(UUID(int=n) for n in (9, 3, 5))
         assert list(uuids[txn, UUID(int=1)]) == [UUID(int=3), UUID(int=5), UUID(int=9)]
+
+
+def test_a_set_valued_map_takes_a_compression_and_has_nothing_to_compress(database) -> None:
+    compressed = zlmdb.MapOidOidSet(23, compress="zlib")
+    with database.begin(write=True) as txn:
+        compressed[txn, 1].add(2)
+        assert list(compressed[txn, 1]) == [2]
+    assert compressed.kind == zlmdb.MapOidOidSet(23).kind

@@ -31,14 +31,15 @@ class SetMap(Map[K, "LiveSet[M]"]):
     def pairs(self) -> KeyCodec[Any]:
         """The codec of (key parts …, member)."""
         if self._pairs is None:
-            member = set_member(self.value_codec.name) or key_codec(self.value_codec.name)
+            kind = self.value_codec.name.partition("+")[0]  # compression would find nothing in empty values
+            member = set_member(kind) or key_codec(kind)
             self._pairs = compose(*(self.key_codec.parts or (self.key_codec,)), member)
         return self._pairs
 
     @property
     def kind(self) -> str:
         """Key kind and member kind."""
-        kind = super().kind
+        kind = super().kind.partition("+")[0]
         return kind if kind.endswith("Set") else f"{kind}Set"
 
     def _parts(self, key: Any) -> tuple[Any, ...]:
