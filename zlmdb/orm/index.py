@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 Entry = tuple[bytes, bytes]
 """An index record: raw key and data."""
-Undo = Callable[[], object]
 
 
 class Index:
@@ -59,6 +58,11 @@ class Index:
                 next_step="fill the field, or attach the index with nullable=True",
                 index=self.name,
             )
+        if self.unique:
+            try:
+                return self.map._prefix + self.map._encode_key(indexed), self.map._encode(key)
+            except Exception:  # noqa: BLE001, S110  done again below, where errors name the map
+                pass
         try:
             return self._entry(indexed, key)
         except DataError as exc:
@@ -69,14 +73,19 @@ class Index:
             return self.map.raw_key(indexed), self.map.raw_value(key)
         return self.map.raw_member(indexed, key), b""  # type: ignore[attr-defined]  # set-valued by `attach`
 
-    def claim(self, txn: Transaction, entry: Entry) -> Undo | None:
-        """Write the index record; return how to undo it, None if it was there already.
+    def claim(self, txn: Transaction, entry: Entry) -> bool:
+        """Write the index record; return False if it was there already.
+
+        Raises `UniqueViolation` if another record owns the key and still yields it.
+        """
+        return txn.store(*entry, overwrite=False) or self.take_over(txn, entry) is not None
+
+    def take_over(self, txn: Transaction, entry: Entry) -> bytes | None:
+        """Make an index record that is there the owner's; return the stale owner, None if it was the same.
 
         Raises `UniqueViolation` if another record owns the key and still yields it.
         """
         raw, owner = entry
-        if txn.store(raw, owner, overwrite=False):
-            return lambda: txn.erase(raw)
         present = bytes(txn.fetch(raw))
         if present == owner:
             return None
@@ -84,7 +93,7 @@ class Index:
             raise self._violation(raw, present)
         self.stale += 1
         txn.store(raw, owner)
-        return lambda: txn.store(raw, present)
+        return present
 
     def release(self, txn: Transaction, entry: Entry) -> None:
         """Delete the index record if it is this owner's."""

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zlmdb.errors import KeyExists, NullViolation, RecordChanged, RecordMissing, ZlmdbError
-from zlmdb.orm.index import Entry, Index, Undo
+from zlmdb.orm.index import Entry, Index
 from zlmdb.orm.plan import Plan
 from zlmdb.storage import EngineError, Transaction, clear
 
@@ -26,10 +26,12 @@ Entries = list[Entry | None]
 
 def entries(table: Map[Any, Any], key: Any, value: Any, limit: int) -> Entries:
     """Return the index records of a record; raise what makes one impossible."""
-    found = [index.entry(key, value) for index in table._indexes.values()]
-    for index, entry in zip(table._indexes.values(), found, strict=True):
+    found = []
+    for index in table._indexes.values():
+        entry = index.entry(key, value)
         if entry is not None and len(entry[0]) > limit:
             index.map.check_length(entry[0], limit)
+        found.append(entry)
     return found
 
 
@@ -56,7 +58,7 @@ def insert(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new:
                 next_step="use m[txn, key] = value to replace it",
             )
         if new:
-            _claim_all(table, txn, new, [lambda: txn.erase(raw)])
+            _claim_all(table, txn, new, [raw])
     except EngineError as exc:
         raise txn.failed(exc) from exc
 
@@ -67,7 +69,7 @@ def upsert(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new:
         if not new:
             txn.store(raw, data)
         elif txn.store(raw, data, overwrite=False):
-            _claim_all(table, txn, new, [lambda: txn.erase(raw)])
+            _claim_all(table, txn, new, [raw])
         else:
             _update(table, txn, raw, data, new, bytes(txn.fetch(raw)))
     except EngineError as exc:
@@ -123,14 +125,23 @@ def _update(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new
     txn.store(raw, data)
 
 
-def _claim_all(table: Map[Any, Any], txn: Transaction, new: Entries, undo: list[Undo]) -> None:
+def _claim_all(table: Map[Any, Any], txn: Transaction, new: Entries, written: list[bytes]) -> None:
+    """Write the index records; if one is refused, erase what is ``written`` and put back what was replaced."""
+    replaced: list[Entry] = []
     try:
         for index, entry in zip(table._indexes.values(), new, strict=True):
-            if entry is not None and (done := index.claim(txn, entry)) is not None:
-                undo.append(done)
+            if entry is None:
+                continue
+            raw, owner = entry
+            if txn.store(raw, owner, overwrite=False):
+                written.append(raw)
+            elif (stale := index.take_over(txn, entry)) is not None:
+                replaced.append((raw, stale))
     except ZlmdbError:
-        for step in reversed(undo):
-            step()
+        for raw in written:
+            txn.erase(raw)
+        for entry in replaced:
+            txn.store(*entry)
         raise
 
 
@@ -158,7 +169,7 @@ def rebuild(table: Map[Any, Any], txn: Transaction, index: Index) -> tuple[int, 
                 entry = index.entry(key, value)
                 if entry is not None:
                     index.map.check_length(entry[0], txn.max_key_size)
-                    inserted += index.claim(txn, entry) is not None
+                    inserted += index.claim(txn, entry)
         except EngineError as exc:
             raise txn.failed(exc) from exc
     return deleted, inserted
