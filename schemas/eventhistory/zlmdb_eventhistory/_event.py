@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""The record of a publication."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(kw_only=True)
+class Event:
+    """A publication. Fields that are None are not stored; what an option is worth then is the router's to say.
+
+    ``args``, ``kwargs`` and ``payload`` are what was published: plain data, or bytes that only the receiver
+    understands, described by the three ``enc_`` fields. The other options say who may receive it.
+    """
+
+    publication: int
+    """The publication's id; no two events of a history have the same."""
+    topic: str
+    time_ns: int
+    """When it was published, in nanoseconds since 1970 UTC."""
+    sequence: int = 0
+    """The key of the record, from 1 on; given by `EventHistory.append`."""
+    clock_ns: int = 0
+    """The latest ``time_ns`` of any event up to this one, so that it never runs back; given by `append`."""
+    publisher: int | None = None
+    """The session that published it."""
+    publisher_authid: str | None = None
+    publisher_authrole: str | None = None
+    realm: str | None = None
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+    payload: bytes | None = None
+    enc_algo: str | None = None
+    enc_key: str | None = None
+    enc_serializer: str | None = None
+    acknowledge: bool | None = None
+    retain: bool | None = None
+    exclude_me: bool | None = None
+    exclude: list[int] | None = None
+    exclude_authid: list[str] | None = None
+    exclude_authrole: list[str] | None = None
+    eligible: list[int] | None = None
+    eligible_authid: list[str] | None = None
+    eligible_authrole: list[str] | None = None
+
+    def placed(self, sequence: int, clock_ns: int) -> Event:
+        """Return a copy with its place in the history."""
+        copy = object.__new__(Event)  # a tenth of the time of `dataclasses.replace`
+        copy.__dict__.update(self.__dict__, sequence=sequence, clock_ns=clock_ns)
+        return copy
+
+    def marshal(self) -> dict[str, Any]:
+        """Return the fields that are set."""
+        return {name: value for name, value in self.__dict__.items() if value is not None}
+
+    @staticmethod
+    def parse(data: dict[str, Any]) -> Event:
+        """Return the event that `marshal` gave; raises TypeError for fields it does not know."""
+        return Event(**data)

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+"""The realm store as a schema plugin: a router's sessions and event history, written in batches off its thread."""
+
+from zlmdb.plugins import Plugin
+from zlmdb_realmstore._buffer import BufferStats
+from zlmdb_realmstore._calls import QueuedCall
+from zlmdb_realmstore._config import CallQueueItem, Config, EventHistoryItem
+from zlmdb_realmstore._records import Acknowledgement, Publisher
+from zlmdb_realmstore._schema import RealmSchema
+from zlmdb_realmstore._session import Session
+from zlmdb_realmstore._store import RealmStore
+
+__all__ = [
+    "Acknowledgement",
+    "BufferStats",
+    "CallQueueItem",
+    "Config",
+    "EventHistoryItem",
+    "Publisher",
+    "QueuedCall",
+    "RealmSchema",
+    "RealmStore",
+    "Session",
+    "plugin",
+]
+
+plugin = Plugin("realmstore", (1, 0), 1, Config, RealmStore)

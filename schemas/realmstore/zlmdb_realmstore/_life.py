@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""The life of a realm store: from opening its database to the last flush."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+from twisted.internet.defer import Deferred, ensureDeferred, fail
+from twisted.python.failure import Failure
+
+from zlmdb import Transaction
+from zlmdb.errors import ConfigError, DatabaseClosed, DatabaseError
+from zlmdb.plugins import Context
+from zlmdb.twisted import AsyncDatabase
+from zlmdb_realmstore._buffer import Buffer, Outcome, Step
+from zlmdb_realmstore._config import Config
+from zlmdb_realmstore._schema import RealmSchema
+
+_BETWEEN_PAUSES: Final = 32  # records that the writer's thread writes before the reactor's thread gets its turn
+_PAUSE: Final = 0.0001  # seconds; a wait of any length hands over the interpreter lock
+
+
+class Life:
+    """The steps of a plugin's life, and the router's `start` and `stop`; the base of `RealmStore`."""
+
+    def __init__(self, config: Config, context: Context, clock: Callable[[], float]) -> None:
+        if context.reactor is None:
+            raise ConfigError("the realm store runs under Twisted", where=config.path, expected="a reactor")
+        self._config = config
+        self._context = context
+        self._buffer = Buffer(
+            config.max_buffer,
+            config.buffer_flush / 1000,
+            config.durability,
+            config.overflow,
+            context.call_later,
+            clock=clock,
+            where=config.path,
+        )
+        self._db: AsyncDatabase | None = None
+        self._schema = RealmSchema()
+        self._trigger: Any = None  # of the reactor's shutdown
+        self._running = self._ready = self._stopping = False
+        self._outcome: Failure | bool = False  # of stopping
+        self._stoppers: list[Deferred[None]] = []
+
+    @property
+    def type(self) -> str:
+        """The store's type in a configuration."""
+        return "realmstore"
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is started and not stopped."""
+        return self._running
+
+    @property
+    def schema(self) -> RealmSchema:
+        """The tables, attached once the store is."""
+        return self._schema
+
+    async def attach(self) -> None:
+        """Open the database and attach the tables."""
+        config = self._config
+        # before the database has its own: at a shutdown the buffer is handed over first
+        if self._trigger is None:
+            reactor = self._context.reactor
+            self._trigger = reactor.addSystemEventTrigger("before", "shutdown", self._stop_at_shutdown)
+        self._db = db = await self._context.open_database(
+            config.path, maxsize=config.maxsize, readonly=config.readonly, sync=config.sync
+        )
+        if not self._stopping:
+            self._schema = await db.attach(RealmSchema)
+        if self._stopping:
+            await db.close()
+            raise DatabaseClosed("the store was stopped while it was opened", where=config.path)
+
+    async def migrate(self) -> None:
+        """Complete the index that files of other programs lack."""
+        if self._db is not None and not self._config.readonly:
+            await self._db.write(self._schema.complete_index)
+
+    def start(self) -> Deferred[None]:
+        """Begin to write; opens the database first if `attach` has not.
+
+        Fails with `DatabaseError` if the store was started before, and with what opening raises.
+        """
+        if self._running or self._stopping:
+            return fail(DatabaseError("a store is started once only", where=self._config.path))
+        self._running = True
+        return ensureDeferred(self._start())
+
+    async def _start(self) -> None:
+        try:
+            if self._db is None:
+                await self.attach()
+                await self.migrate()
+        except BaseException:
+            self._running = False
+            raise
+        self._ready = True
+        if not self._config.readonly and not self._stopping:
+            self._buffer.open(self._write)
+
+    def drain(self) -> Deferred[None]:
+        """Take nothing new; fires when all that was taken is in the file. Fails with `NotWritten` otherwise."""
+        return self._buffer.close()
+
+    def stop(self) -> Deferred[None]:
+        """Write everything that was taken, then close the database; further calls have the same outcome.
+
+        Fails with `NotWritten` if acknowledged records could not be written.
+        """
+        stopper: Deferred[None] = Deferred()
+        self._stoppers.append(stopper)
+        if not self._stopping:
+            self._stopping = True
+            ensureDeferred(self._stop()).addCallbacks(lambda _: True, lambda failure: failure).addBoth(self._stopped)
+        elif self._outcome:
+            self._stopped(self._outcome)
+        return stopper
+
+    async def _stop(self) -> None:
+        try:
+            await self._buffer.close()
+        finally:
+            if self._db is not None:
+                await self._db.close()
+
+    def _stopped(self, outcome: Failure | bool) -> None:
+        self._outcome = outcome
+        self._running = False
+        if self._trigger is not None:  # not before: a shutdown that begins meanwhile has to wait
+            self._context.reactor.removeSystemEventTrigger(self._trigger)
+            self._trigger = None
+        stoppers, self._stoppers = self._stoppers, []
+        for stopper in stoppers:
+            if isinstance(outcome, Failure):
+                stopper.errback(outcome)
+            else:
+                stopper.callback(None)
+
+    def _stop_at_shutdown(self) -> Deferred[None]:
+        self._trigger = None  # it is firing, and must not be removed any more
+        return self.stop()
+
+    def _readable(self) -> AsyncDatabase | None:
+        """Return the database, None before the store is started; raise `DatabaseClosed` after `stop`."""
+        if self._stopping:
+            raise DatabaseClosed("the store is closed or closing", where=self._config.path, next_step="start a new one")
+        return self._db if self._ready else None
+
+    def _write(self, steps: list[Step]) -> Deferred[list[Outcome]]:
+        assert self._db is not None
+        return self._db.write(write_batch, steps)
+
+
+def write_batch(txn: Transaction, steps: list[Step]) -> list[Outcome]:
+    """Run each step in a savepoint of its own; return what became of each. Writer's thread only.
+
+    A failure of the storage leaves it, and with it the transaction; anything else concerns one record.
+    """
+    outcomes: list[Outcome] = []
+    for number, step in enumerate(steps, start=1):
+        try:
+            with txn.savepoint():
+                step(txn)
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with a record must not harm the others
+            outcomes.append(error)
+        else:
+            outcomes.append(None)
+        if number % _BETWEEN_PAUSES == 0:
+            time.sleep(_PAUSE)
+    return outcomes

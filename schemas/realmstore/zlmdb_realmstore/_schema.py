@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""The tables of a realm: sessions as existing files have them (FORMAT.md sections 6.1 and 6.4), and the history."""
+
+from __future__ import annotations
+
+from typing import Final
+from uuid import UUID
+
+from zlmdb import Database, Map, Schema, Transaction, table
+from zlmdb_eventhistory import EventHistory
+from zlmdb_realmstore._session import Session
+
+_END: Final = 2**63 - 1  # the latest time that a Timestamp key can hold, in nanoseconds
+
+
+@table("403ecc06-f564-4ea9-92f2-c4c13bd2ba5a", build=Session.build, cast=Session.cast)
+class Sessions(Map[UUID, Session]):
+    """Sessions by their permanent id."""
+
+    key_kind, value_kind = "Uuid", "FlatBuffers"
+
+
+@table("0ea1ea1a-45f2-4352-a4a0-1fafff099c96")
+class IndexSessionsBySessionId(Map[tuple[int, int], UUID]):
+    """(WAMP session id, joined at) to the permanent id."""
+
+    key_kind, value_kind = "Uint64Timestamp", "Uuid"
+
+
+@table("3e823a42-4c63-4c8e-9fa1-c402ab445ef5")
+class IndexSessionsByAuthid(Map[tuple[str, int, int], UUID]):
+    """(authid, joined at, WAMP session id) to the permanent id; existing programs do not keep it."""
+
+    key_kind, value_kind = "StringUint64Uint64", "Uuid"
+
+
+class RealmSchema(Schema):
+    """Sessions and events of a realm; the methods run inside a transaction, on any thread."""
+
+    sessions: Sessions
+    idx_sessions_by_session_id: IndexSessionsBySessionId
+    idx_sessions_by_authid: IndexSessionsByAuthid
+    history: EventHistory
+
+    def attach(self, db: Database) -> None:
+        """Attach the tables and the indexes."""
+        self.sessions = db.attach_table(Sessions)
+        self.idx_sessions_by_session_id = db.attach_table(IndexSessionsBySessionId)
+        self.idx_sessions_by_authid = db.attach_table(IndexSessionsByAuthid)
+        self.sessions.attach_index(
+            "idx1", self.idx_sessions_by_session_id, lambda session: (session.session, session.joined_at)
+        )
+        self.sessions.attach_index(
+            "authid",
+            self.idx_sessions_by_authid,
+            lambda session: (session.authid, session.joined_at, session.session),
+            nullable=True,
+        )
+        self.history = db.attach(EventHistory)
+
+    def complete_index(self, txn: Transaction) -> None:
+        """Fill the index by authid with sessions that programs without this index wrote."""
+        if self.idx_sessions_by_authid.count(txn) != self.sessions.count(txn):
+            self.sessions.rebuild_index(txn, "authid")
+
+    def latest_session(self, txn: Transaction, session_id: int, joined_before: int | None = None) -> Session | None:
+        """Return the session with this id that joined last, or last before a time in nanoseconds."""
+        until = _END if joined_before is None else min(joined_before, _END)
+        found = self.idx_sessions_by_session_id.select(
+            txn, (session_id, 0), (session_id, until), return_keys=False, reverse=True, limit=1
+        )
+        oid = next(found, None)
+        return None if oid is None else self.sessions[txn, oid]
+
+    def sessions_of(self, txn: Transaction, authid: str) -> list[tuple[int, int]]:
+        """Return (session id, joined at) of the sessions of an authid."""
+        keys = self.idx_sessions_by_authid.select(txn, prefix=(authid,), return_values=False)
+        return [(session_id, joined_at) for _, joined_at, session_id in keys]
+
+    def leave(self, txn: Transaction, oid: UUID, left_at: int) -> bool:
+        """Write when a session left; return whether there is such a session."""
+        session = self.sessions[txn, oid]
+        if session is None:
+            return False
+        session.left_at = left_at
+        self.sessions[txn, oid] = session
+        return True
