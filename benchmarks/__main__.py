@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import json
 import os
 import shutil
@@ -45,7 +46,8 @@ def _memory(records: int) -> str | None:
 
 def main() -> None:
     """Run the rows that were asked for."""
-    options, console = arguments(), Console()
+    options = arguments()
+    console = Console(width=None if sys.stdout.isatty() else 120)  # tables do not fit into a log's 80 columns
     synchronous = [row for row in SYNCHRONOUS if row.name in options.only]
     asynchronous = [row for row in ASYNCHRONOUS if row.name in options.only]
     for name, value in report.environment().items():
