@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import json
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
