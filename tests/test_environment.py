@@ -328,3 +328,10 @@ def test_nothing_is_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -
     with zlmdb.Database.open(tmp_path / "db"), zlmdb.Database.open(tmp_path / "db"):
         pass
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_buffers_transaction_counts_ranges(tmp_path: Path) -> None:
+    filled(tmp_path / "db", "1.0")
+    with zlmdb.Database(tmp_path / "db") as db, db.begin(buffers=True) as txn:
+        assert words.count(txn) == 2000
+        assert words.count(txn, "19") == 111

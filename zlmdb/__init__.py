@@ -21,7 +21,7 @@ from zlmdb.orm import (
     map_type,
     table,
 )
-from zlmdb.storage import Transaction, TransactionStats
+from zlmdb.storage import Reader, RunningTransaction, TableCounts, Transaction, TransactionStats, convert
 
 __version__ = "27.0.0"
 
@@ -33,13 +33,17 @@ __all__ = [
     "Map",
     "NullValueConstraint",
     "PersistentMap",
+    "Reader",
+    "RunningTransaction",
     "Schema",
     "SetMap",
+    "TableCounts",
     "Transaction",
     "TransactionStats",
     "ZlmdbError",
     "__version__",
     "codecs",
+    "convert",
     "errors",
     "table",
 ]

@@ -19,8 +19,12 @@ from zlmdb.orm import PersistentMap as PersistentMap
 from zlmdb.orm import Schema as Schema
 from zlmdb.orm import SetMap as SetMap
 from zlmdb.orm import table as table
+from zlmdb.storage import Reader as Reader
+from zlmdb.storage import RunningTransaction as RunningTransaction
+from zlmdb.storage import TableCounts as TableCounts
 from zlmdb.storage import Transaction as Transaction
 from zlmdb.storage import TransactionStats as TransactionStats
+from zlmdb.storage import convert as convert
 
 __version__: str
 

@@ -136,6 +136,36 @@ class LockHeld(DatabaseError):
     """The lock of the environment could not be had."""
 
 
+class SamePidError(LockHeld, RuntimeError):
+    """A process of another PID namespace that has this file open has the same process id; ``pid`` is that id."""
+
+    pid: int
+
+
+class AccessDenied(DatabaseError, PermissionError):
+    """The operating system does not let this process read or write the file or its directory."""
+
+    __str__ = ZlmdbError.__str__
+
+
+class TransactionsRunning(DatabaseError):
+    """It can only be done while no transaction runs in this process; ``holders`` describes those that do."""
+
+    holders: tuple[str, ...]
+
+
+class TargetExists(DatabaseError, FileExistsError):
+    """A copy was to be made where something stands already; nothing was changed."""
+
+    __str__ = ZlmdbError.__str__
+
+
+class CopyDamaged(DatabaseError):
+    """A copy does not agree with its source, and was removed; ``problems`` says in what."""
+
+    problems: tuple[str, ...]
+
+
 class StorageFailure(DatabaseError):
     """LMDB reported a failure that has no class of its own here."""
 
@@ -263,6 +293,10 @@ class RecordMissing(DataError, KeyError):
     """There is no record under this key."""
 
     __str__ = ZlmdbError.__str__
+
+
+class BadToken(DataError, ValueError):
+    """The token of a page is damaged, or belongs to another query."""
 
 
 class RecordChanged(DataError):

@@ -5,40 +5,50 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, cast
 
 from zlmdb.orm.attaching import Attaching
 from zlmdb.orm.map import Map
+from zlmdb.orm.running import run
 from zlmdb.orm.schema import S
 from zlmdb.storage import (
     DatabaseClosed,
     Environment,
     LibVersion,
     Options,
+    Reader,
     ReadonlyTransaction,
+    RunningTransaction,
     Transaction,
     TransactionStats,
+    backup,
+    close_handle,
     data_file,
     engine_version,
     open_environment,
 )
 
 T = TypeVar("T", bound=Map[Any, Any])
+R = TypeVar("R")
 
 
 class Database:
     """A handle on the database in the directory ``dbpath``; handles of one process share one environment.
 
-    ``dbpath`` None makes a temporary database that goes away at closing. ``maxsize`` is a ceiling in bytes;
-    None reserves address space (the file stays as small as its contents). ``sync=False`` and
-    ``writemap=True`` are unsafe in a power cut. ``lib_version`` is the format of a new file: "1.0" (default,
+    ``dbpath`` None makes a temporary database that goes away at closing. ``maxsize`` is a ceiling in bytes
+    (`MapFull` beyond it; use over 80 and 90 % is logged once each); None reserves address space (the file stays
+    as small as its contents). ``sync=False`` and ``writemap=True`` are unsafe in a power cut, and ``writemap``
+    needs room on the disk for the whole map. ``lib_version`` is the format of a new file: "1.0" (default,
     keys up to 1978 bytes) or "0.9" (readable by older tools, keys up to 511 bytes). ``context`` is any object,
     shown in `config`; ``log`` is accepted for programs that pass one, and not used.
 
     Thread-safe: each thread begins its own transactions. Raises `DatabaseMissing`, `NotADatabase`,
-    `FormatMismatch`, `OptionsConflict` and other `DatabaseError` when opening.
+    `FormatMismatch`, `OptionsConflict`, `AccessDenied`, `DiskFull`, `SamePidError` and other `DatabaseError`
+    when opening.
     """
 
     def __init__(
@@ -87,7 +97,7 @@ class Database:
         """Give the handle back; the last one of this process closes the file. Closing twice is fine."""
         environment, self._environment = self._environment, None
         if environment is not None:
-            environment.close_handle()
+            close_handle(environment)
             if self._is_temp:
                 self.scratch(self._path)
 
@@ -133,9 +143,68 @@ class Database:
             )
         return Transaction(environment, write, buffers, stats)
 
+    def run(
+        self, fn: Callable[..., R], /, *args: Any, write: bool = False, buffers: bool = False, retries: int = 3
+    ) -> R:
+        """Return ``fn(txn, *args)``, run whole in one transaction; an exception that leaves it rolls it back.
+
+        ``fn`` must be re-runnable: where another try can help (no reader slot or lock to be had, the growth by
+        another process could not be taken over yet) it is run again from its beginning in a new transaction,
+        up to ``retries`` times, after pauses of 10, 20, 40 … ms on the calling thread. Raises `WrongType` for
+        coroutine and generator functions, and what `begin` and ``fn`` raise.
+        """
+        return run(lambda: self.begin(write, buffers), fn, args, retries)
+
+    def transactions(self) -> list[RunningTransaction]:
+        """Return the running transactions of this process, of all handles on this file, oldest first."""
+        return self.environment.transactions()
+
+    @property
+    def long_transaction(self) -> float:
+        """The age in seconds (30) above which a transaction is logged as running for long, for all handles."""
+        return self.environment.long_transaction
+
+    @long_transaction.setter
+    def long_transaction(self, seconds: float) -> None:
+        self.environment.long_transaction = seconds
+
     def sync(self, force: bool = False) -> None:
         """Flush to disk; ``force`` also on a database opened with ``sync=False``. Blocks on the disk."""
         self.environment.sync(force)
+
+    # --- the file
+
+    def resize(self, maxsize: int | None, timeout: float = 5.0) -> None:
+        """Set the ceiling to ``maxsize`` bytes (None: 1 TiB of address space) for all handles on this file.
+
+        Only while no transaction runs in this process; new ones wait meanwhile. Raises `TransactionsRunning`
+        naming the holders, at once if this thread runs one, after ``timeout`` seconds for those of others;
+        `ConfigError` for a size smaller than the file's contents; `DiskFull` with ``writemap``.
+        """
+        options = replace(self._options, maxsize=maxsize)
+        self.environment.set_size(maxsize, timeout)
+        self._options = options
+
+    def backup(self, path: str | os.PathLike[str], compact: bool = True) -> int:
+        """Copy the database to the new directory ``path`` while it is in use; return the copy's bytes.
+
+        ``compact`` leaves free pages out. The copy is made aside, checked page by page, flushed to disk and
+        only then renamed to ``path``. Blocks on the disk. Raises `TargetExists`, `CopyDamaged`, `DiskFull`,
+        `AccessDenied`, `DatabaseMissing` if the parent directory is missing, `LockHeld` while another process
+        makes the same copy.
+        """
+        return backup(self.environment, os.fspath(path), compact)
+
+    def readers(self) -> list[Reader]:
+        """Return the reader slots of all processes as (pid, thread, txnid or None)."""
+        return self.environment.readers()
+
+    def clear_dead_readers(self) -> int:
+        """Clear the reader slots of processes that are gone; return how many there were.
+
+        Opening does it too, and a read transaction that finds no free slot.
+        """
+        return self.environment.clear_dead_readers()
 
     # --- tables
 

@@ -1,18 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The LMDB environment: open, share and close it, transactions, ranges. The only place that imports ``lmdb``."""
+"""The LMDB environment: open, share, close and copy it, transactions, ranges. The only place importing ``lmdb``."""
 
-from zlmdb.storage.environment import (
-    DEFAULT_LIB_VERSION,
-    Environment,
-    LibVersion,
-    Options,
-    engine_version,
-    open_environment,
-)
+from zlmdb.storage.copying import backup, convert
+from zlmdb.storage.environment import Environment, Reader
 from zlmdb.storage.faults import DatabaseClosed, EngineError, KeyTooLong, ReadonlyTransaction, TransactionFinished
 from zlmdb.storage.formats import FileFormat, data_file, sniff
+from zlmdb.storage.opening import DEFAULT_LIB_VERSION, LibVersion, Options, engine_version
 from zlmdb.storage.ranges import Chunk, clear, count, end_of_prefix, is_empty, scan
-from zlmdb.storage.transaction import Savepoint, Transaction, TransactionStats
+from zlmdb.storage.registry import close_handle, open_environment
+from zlmdb.storage.stats import TableCounts, TransactionStats
+from zlmdb.storage.transaction import RunningTransaction, Savepoint, Transaction
 
 __all__ = [
     "DEFAULT_LIB_VERSION",
@@ -24,12 +21,18 @@ __all__ = [
     "KeyTooLong",
     "LibVersion",
     "Options",
+    "Reader",
     "ReadonlyTransaction",
+    "RunningTransaction",
     "Savepoint",
+    "TableCounts",
     "Transaction",
     "TransactionFinished",
     "TransactionStats",
+    "backup",
     "clear",
+    "close_handle",
+    "convert",
     "count",
     "data_file",
     "end_of_prefix",

@@ -1,132 +1,106 @@
 # SPDX-License-Identifier: MIT
-"""The LMDB environment of one file: opened once per process, counted, shared by all handles, never across a fork."""
+"""The LMDB environment of one file, while it is open: shared by all handles, resized, watched, closed."""
 
 from __future__ import annotations
 
+import logging
 import os
+import re
 import threading
+import time
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, NamedTuple, NoReturn
 
 import lmdb
 
-from zlmdb.errors import ConfigError, DatabaseError, ForkedError, FormatMismatch, OptionsConflict
+from zlmdb.errors import ConfigError, DatabaseError, ForkedError, TransactionsRunning
 from zlmdb.storage import faults
-from zlmdb.storage.formats import data_file, sniff
+from zlmdb.storage.formats import data_file
+from zlmdb.storage.opening import (
+    RESERVE,
+    LibVersion,
+    Options,
+    check_address_space,
+    check_room_for_map,
+    file_identity,
+    open_raw,
+)
 
-_RESERVE: Final = 1 << 40  # 1 TiB of address space; the file stays as small as its contents
-_LEAST_RESERVE: Final = 1 << 30
-_WRITEMAP_SIZE: Final = 1 << 30  # with writemap the file has the map's size, so reserving much is no option
-_MAX_READERS: Final = 1022
-_SPARE_TXNS: Final = 16  # read transactions kept for reuse; one for each thread that reads at the same time
+log = logging.getLogger(__name__)
+
 _PATIENCE: Final = 5.0  # seconds that closing and resizing wait for running transactions
+_LONG: Final = 30.0  # seconds after which a running transaction is worth a warning
+_WARN_AT: Final = (0.8, 0.9)  # parts of a given ceiling whose use is logged
 
-LibVersion = Literal["0.9", "1.0"]
-DEFAULT_LIB_VERSION: LibVersion = "1.0"
-_MAJOR: Final = {"0.9": 0, "1.0": 1}
+_kept_from_parent: list[Any] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to open an environment. ``maxsize`` is in bytes; None reserves address space and needs no ceiling."""
+class Reader(NamedTuple):
+    """A slot of LMDB's table of readers; ``txnid`` is None while no read transaction runs in it."""
 
-    maxsize: int | None = None
-    readonly: bool = False
-    lock: bool = True
-    sync: bool = True
-    writemap: bool = False
-    create: bool = True
-    lib_version: LibVersion | None = None
-
-    def __post_init__(self) -> None:
-        if self.lib_version is not None and self.lib_version not in _MAJOR:
-            raise ConfigError(
-                "unknown lib_version", got=self.lib_version, expected='"0.9", "1.0" or None', where="Database"
-            )
-        if self.maxsize is not None and (type(self.maxsize) is not int or self.maxsize < 8192):
-            raise ConfigError(
-                "maxsize is not a usable size",
-                got=self.maxsize,
-                expected="bytes as an int >= 8192, or None",
-                where="Database",
-            )
+    pid: int
+    thread: int
+    txnid: int | None
 
 
 class Environment:
     """One LMDB environment, shared by the `Database` handles of this process that name the same file.
 
-    Thread-safe. ``shared`` is room for what upper floors keep once per file.
+    Thread-safe. ``shared`` is room for what upper floors keep once per file; ``clock`` gives seconds;
+    ``long_transaction`` is the age in seconds from which on a transaction is warned of.
     """
 
     def __init__(self, path: str, options: Options) -> None:
         self.path = path
         self.options = options
         self.shared: dict[Hashable, Any] = {}
-        self.active: set[Any] = set()
+        self.active: set[Any] = set()  # transactions that run or are being begun
         self.writer: Any = None  # the running write transaction
+        self.clock: Callable[[], float] = time.monotonic
+        self.long_transaction = _LONG
+        self._warned: set[Any] = set()
         self._handles = 1
         self._pid = os.getpid()
         self._ended = threading.Condition()
-        self._waiting = False
-        self._raw = _open_raw(path, options)
+        self.is_awaited = False  # whether a thread waits for transactions to end
+        self._at_gate = 0
+        self._resizing = threading.Lock()
+        self._raw = open_raw(path, options)
         # kept from now on: the file may be deleted, and another made in its place, while this one is open
-        self.key = _file_identity(data_file(path)) or (0, id(self))
+        self.key = file_identity(data_file(path)) or (0, id(self))
         self.begin_raw: Callable[..., Any] = self._raw.begin
         self.max_key_size = self._raw.max_key_size()
         self.lib_version: LibVersion = "1.0" if self._raw.lib_version()[0] >= 1 else "0.9"
         if not options.readonly and options.lock:
             self._raw.reader_check()  # slots of processes that died would keep pages from being reused
+        self.set_ceiling(None if options.readonly else options.maxsize)
 
-    # --- sharing
+    # --- the end
 
     def add_handle(self) -> None:
         """Count one more handle."""
         self._handles += 1
 
-    def close_handle(self) -> None:
-        """Give back one handle; the last one closes the environment.
+    def drop_handle(self) -> bool:
+        """Count one handle less; tell whether it was the last one."""
+        self._handles -= 1
+        return not self._handles
 
-        Raises `DatabaseError` if transactions of other threads still run after five seconds.
+    def close(self) -> None:
+        """Close: transactions of this thread are rolled back, those of others are waited for.
+
+        Raises `TransactionsRunning` if they still run after five seconds.
         """
-        with _registry_lock:
-            self._handles -= 1
-            if self._handles:
-                return
-            _registry.pop(self.key, None)
         if self._pid != os.getpid():
             return  # the parent's environment: closing it here is not ours to do
         self.begin_raw = self._refuse_closed
-        self._wait_for_transactions()
-        self._raw.close()
-
-    def _wait_for_transactions(self) -> None:
         me = threading.get_ident()
         for txn in list(self.active):
             if txn.thread == me:
                 txn.abandon()
-        self._wait_until_idle("close")
-
-    def _wait_until_idle(self, purpose: str) -> None:
-        with self._ended:
-            self._waiting = True
-            idle = self._ended.wait_for(lambda: not self.active, _PATIENCE)
-            self._waiting = False
-        if not idle:
-            raise DatabaseError(
-                f"cannot {purpose}: transactions still run",
-                where=self.path,
-                got=[txn.describe() for txn in list(self.active)],
-                next_step="end them first",
-            )
-
-    def ended(self, txn: Any) -> None:
-        """Take note that ``txn`` ended."""
-        self.active.discard(txn)
-        if self._waiting:
-            with self._ended:
-                self._ended.notify_all()
+        with self._resizing:
+            self._wait_until_idle("close", _PATIENCE)
+            self._raw.close()
 
     def _refuse_closed(self, *_args: Any, **_kwargs: Any) -> Any:
         raise faults.DatabaseClosed("the database is closed", where=self.path, next_step="open it again")
@@ -139,7 +113,7 @@ class Environment:
         """
 
         def refuse(*_args: Any, **_kwargs: Any) -> Any:
-            raise _forked_error(self.path)
+            raise forked_error(self.path)
 
         self.begin_raw = refuse
         _kept_from_parent.append(self._raw)
@@ -147,54 +121,189 @@ class Environment:
         self.active.clear()
         self.writer = None
 
-    # --- the engine
+    # --- transactions
 
-    def begin(self, write: bool, buffers: bool, parent: Any = None) -> Any:
-        """Begin LMDB's own transaction; errors come out as ours."""
+    def begin_after(self, exc: BaseException, txn: Any) -> Any:
+        """Begin LMDB's transaction for ``txn`` after the first try failed with ``exc``, if that can be mended.
+
+        Slots of dead readers are cleared, the growth by another process is taken over; all other errors come
+        out as ours.
+        """
+        while True:
+            self.active.discard(txn)
+            if self.is_awaited:
+                self.tell_ended()
+            if isinstance(exc, lmdb.MapResizedError):
+                self.resize(0)
+            elif not (isinstance(exc, lmdb.ReadersFullError) and self._raw.reader_check()):
+                raise self.fault(exc) if isinstance(exc, lmdb.Error) else exc
+            try:
+                self.active.add(txn)
+                return self.begin_raw(write=txn.write, buffers=txn.buffers)
+            except BaseException as again:  # noqa: BLE001 - sorted out above
+                exc = again
+
+    def tell_ended(self) -> None:
+        """Wake the thread that waits for transactions to end (`is_awaited`)."""
+        with self._ended:
+            self._ended.notify_all()
+
+    def warn_of(self, txn: Any) -> None:
+        """Log, once for each run of it, that ``txn`` runs or ran for long."""
+        if txn not in self._warned:
+            log.warning(
+                "%s: %s; while it runs, pages that others free cannot be used again, and the file grows",
+                self.path,
+                txn.describe(),
+            )
+            self._warned.add(txn)
+
+    def transactions(self) -> list[Any]:
+        """Return the running transactions of this process, oldest first; those that run for long are logged."""
+        found = []
+        for txn in list(self.active):
+            if (running := txn.running()) is not None:
+                found.append(running)
+                if running.age > self.long_transaction:
+                    self.warn_of(txn)
+        return sorted(found, key=lambda running: -running.age)
+
+    def ended_late(self, txn: Any) -> None:
+        """Take note that ``txn``, which ran for long, ends now."""
+        self.warn_of(txn)
+        self._warned.discard(txn)  # it may be begun again
+
+    def _of_this_thread(self) -> list[Any]:
+        me = threading.get_ident()
+        return [txn for txn in list(self.active) if txn.thread == me and txn.running() is not None]
+
+    def _wait_until_idle(self, purpose: str, timeout: float) -> None:
+        with self._ended:
+            self.is_awaited = True
+            idle = self._ended.wait_for(lambda: len(self.active) <= self._at_gate, timeout)
+            self.is_awaited = False
+        if not idle:
+            self._refuse_running(purpose, list(self.active))
+
+    def _refuse_running(self, purpose: str, running: list[Any]) -> NoReturn:
+        holders = tuple(txn.describe() for txn in running)
+        raise TransactionsRunning(
+            f"cannot {purpose} while transactions run",
+            where=self.path,
+            got=", ".join(holders),
+            next_step="end them first",
+            holders=holders,
+        )
+
+    # --- size
+
+    def resize(self, maxsize: int, timeout: float = _PATIENCE) -> None:
+        """Set the size of the map to ``maxsize`` bytes; 0 takes over what another process set.
+
+        Only while no transaction runs in this process, because LMDB moves the map under them: begins wait at
+        a gate meanwhile. Raises `TransactionsRunning`, at once if one of this thread runs, and after
+        ``timeout`` seconds if those of other threads do not end.
+        """
+        if mine := self._of_this_thread():
+            self._refuse_running("resize", mine)
+        with self._resizing:
+            gate = threading.Event()
+            begin = self.begin_raw
+
+            def wait_at_gate(**kwargs: Any) -> Any:
+                if self._of_this_thread():
+                    return begin(**kwargs)  # the gate waits for that one to end: holding it up would be a deadlock
+                self._pass_gate(gate)
+                return self.begin_raw(**kwargs)
+
+            self.begin_raw = wait_at_gate
+            try:
+                self._wait_until_idle("resize", timeout)
+                self._set_mapsize(maxsize)
+            finally:
+                if self.begin_raw is wait_at_gate:  # and not closed meanwhile
+                    self.begin_raw = begin
+                gate.set()
+
+    def _pass_gate(self, gate: threading.Event) -> None:
+        with self._ended:
+            self._at_gate += 1
+            self._ended.notify_all()
         try:
-            return self.begin_raw(write=write, buffers=buffers, parent=parent)
-        except lmdb.ReadersFullError:
-            if not self._raw.reader_check():
-                raise faults.translate(
-                    lmdb.ReadersFullError("begin"), self.path, used=0, limit=self._raw.max_readers()
-                ) from None
-            return self.begin(write, buffers, parent)  # slots of dead processes were cleared
-        except lmdb.MapResizedError:
-            self.resize(0)  # another process raised the ceiling
-            return self.begin(write, buffers, parent)
+            gate.wait()
+        finally:
+            with self._ended:
+                self._at_gate -= 1
+
+    def _set_mapsize(self, maxsize: int) -> None:
+        used = self._end_of_file()
+        if 0 < maxsize < used:
+            raise ConfigError(
+                "maxsize is smaller than the database", where=self.path, got=maxsize, expected=f"at least {used} bytes"
+            )
+        if maxsize:
+            check_address_space(self.path, maxsize)
+        if maxsize and self.options.writemap:
+            check_room_for_map(self.path, maxsize)
+        try:
+            self._raw.set_mapsize(maxsize)
         except lmdb.Error as exc:
-            if isinstance(exc, DatabaseError):
-                raise
             raise self.fault(exc) from exc
 
-    def resize(self, maxsize: int) -> None:
-        """Set the ceiling to ``maxsize`` bytes; 0 takes over what another process set.
+    def set_ceiling(self, ceiling: int | None) -> None:
+        """Take ``ceiling`` (bytes; None for none) as the one whose use is to be watched, and look at once."""
+        self._warnings: list[int] = [] if ceiling is None else [int(part * ceiling) for part in reversed(_WARN_AT)]
+        self.ceiling = ceiling
+        self.warn_at = self._warnings.pop() if self._warnings else None
+        if self.warn_at is not None:
+            self.watch_ceiling()
 
-        Only while no transaction runs in this process, because LMDB moves the map: begins wait at a gate
-        meanwhile. Raises `DatabaseError` naming the holders if they do not end within five seconds.
-        """
-        gate = threading.Event()
-        begin = self.begin_raw
+    def set_size(self, ceiling: int | None, timeout: float = _PATIENCE) -> None:
+        """Make ``ceiling`` (bytes; None for none) the size of the map. Raises like `resize`."""
+        self.resize(ceiling or RESERVE, timeout)
+        self.set_ceiling(ceiling)
 
-        def wait_at_gate(*args: Any, **kwargs: Any) -> Any:
-            gate.wait()
-            return self.begin_raw(*args, **kwargs)
+    def grow(self, wanted: int | None) -> None:
+        """Make the map large enough for a handle that asks for ``wanted`` bytes (None for no ceiling)."""
+        if wanted is None and self.ceiling is None:
+            return  # all the system grants is reserved already
+        if (wanted or RESERVE) > self._raw.info()["map_size"] and not self.options.writemap:
+            self.set_size(wanted)
 
-        self.begin_raw = wait_at_gate
-        try:
-            self._wait_until_idle("resize")
-            self._raw.set_mapsize(maxsize)
-        finally:
-            self.begin_raw = begin
-            gate.set()
+    def watch_ceiling(self) -> None:
+        """Log, once for each step, that the records take more than 80 or 90 % of the ceiling."""
+        stat = self._raw.stat()
+        used = (stat["leaf_pages"] + stat["branch_pages"] + stat["overflow_pages"]) * stat["psize"]
+        if self.warn_at is None or used < self.warn_at:
+            return
+        while self.warn_at is not None and used >= self.warn_at:
+            self.warn_at = self._warnings.pop() if self._warnings else None
+        log.warning(
+            "%s: %d bytes used of %d (%d %%); delete records, or raise the ceiling with db.resize(maxsize)",
+            self.path,
+            used,
+            self.ceiling,
+            used * 100 // (self.ceiling or 1),
+        )
+
+    def _end_of_file(self) -> int:
+        return int((self._raw.info()["last_pgno"] + 1) * self._raw.stat()["psize"])
+
+    # --- the engine
 
     def fault(self, exc: lmdb.Error) -> DatabaseError:
-        """Return our error for LMDB's ``exc``."""
+        """Return our error for LMDB's ``exc``, or itself if it is ours already."""
+        if isinstance(exc, DatabaseError):
+            return exc
         try:
-            info, page = self._raw.info(), self._raw.stat()["psize"]
+            used, limit, readers = self._end_of_file(), self._raw.info()["map_size"], self._raw.max_readers()
         except lmdb.Error:  # closed meanwhile
             return faults.DatabaseClosed("the database is closed", where=self.path, next_step="open it again")
-        return faults.translate(exc, self.path, used=(info["last_pgno"] + 1) * page, limit=info["map_size"])
+        if isinstance(exc, lmdb.ReadersFullError):
+            limit = readers
+        fault = faults.translate(exc, self.path, used=used, limit=limit)
+        fault.__cause__ = exc
+        return fault
 
     def stat(self) -> dict[str, Any]:
         """Return LMDB's ``stat`` and ``info`` of the environment in one dictionary (pages and bytes)."""
@@ -207,145 +316,31 @@ class Environment:
         except lmdb.Error as exc:
             raise self.fault(exc) from exc
 
-
-def engine_version(lib_version: LibVersion) -> str:
-    """Return the version of the LMDB that serves files of this format, such as "1.0.2"."""
-    return ".".join(map(str, lmdb.version(lib_version=_MAJOR[lib_version])))
-
-
-_registry: dict[tuple[int, int], Environment] = {}
-_registry_lock = threading.RLock()
-_kept_from_parent: list[Any] = []
-_forked_keys: set[tuple[int, int]] = set()
-
-
-def open_environment(path: str, options: Options) -> Environment:
-    """Open the environment in directory ``path``, or share the one this process has open already.
-
-    Raises `OptionsConflict` if it is open with other ``readonly``, ``lib_version``, ``sync``, ``writemap`` or
-    ``lock``, `DatabaseMissing`, `NotADatabase`, `FormatMismatch` and other `DatabaseError`.
-    """
-    with _registry_lock:
-        key = _file_identity(data_file(path))
-        if key in _forked_keys:
-            raise _forked_error(path)
-        if key is not None and key in _registry:
-            return _share(_registry[key], options)
-        options = _with_format(path, options)
-        environment = Environment(path, options)
-        if key is None:
-            _sync_directories(path)
-        _registry[environment.key] = environment
-        return environment
-
-
-def _share(environment: Environment, options: Options) -> Environment:
-    present = environment.options
-    for field in fields(Options):
-        asked, has = getattr(options, field.name), getattr(present, field.name)
-        if field.name in {"maxsize", "create"} or (field.name == "lib_version" and asked is None):
-            continue
-        if field.name == "lib_version":
-            has = environment.lib_version
-        if asked != has:
-            raise OptionsConflict(
-                f"the database is open in this process with another {field.name}",
-                where=environment.path,
-                got=asked,
-                expected=repr(has),
-                next_step="use the same options, or close the other handle first",
-            )
-    wanted = options.maxsize or _RESERVE
-    if wanted > environment.stat()["map_size"] and not options.writemap:
-        environment.resize(wanted)  # the largest maxsize wins
-    environment.add_handle()
-    return environment
-
-
-def _with_format(path: str, options: Options) -> Options:
-    found = sniff(path)
-    if found is None:
-        if options.readonly or not options.create:
-            raise faults.DatabaseMissing(
-                "there is no database here", where=path, next_step="check the path, or open it with create=True"
-            )
-        lib_version: str = options.lib_version or DEFAULT_LIB_VERSION
-    elif options.lib_version not in {None, found.lib_version}:
-        raise FormatMismatch(
-            f"the file has the format of LMDB {found.lib_version}",
-            where=path,
-            got=options.lib_version,
-            expected=found.lib_version,
-            next_step="leave lib_version out; nothing was converted",
-        )
-    else:
-        lib_version = found.lib_version
-    return Options(**{**{f.name: getattr(options, f.name) for f in fields(Options)}, "lib_version": lib_version})
-
-
-def _sync_directories(path: str) -> None:
-    # LMDB syncs the file and never its directory, where the name of a new file would be lost in a power cut
-    for directory in (Path(path), Path(path).parent):
-        descriptor = os.open(directory, os.O_RDONLY)
+    def copy(self, directory: str, compact: bool, txn: Any) -> None:
+        """Write a copy of the data file into the empty ``directory``, of the snapshot of ``txn`` if ``compact``."""
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _open_raw(path: str, options: Options) -> lmdb.Environment:
-    size = options.maxsize or (_WRITEMAP_SIZE if options.writemap else _RESERVE)
-    while True:
-        try:
-            return lmdb.open(
-                path,
-                map_size=size,
-                readonly=options.readonly,
-                create=options.create,
-                lock=options.lock,
-                sync=options.sync,
-                writemap=options.writemap,
-                max_readers=_MAX_READERS,
-                max_spare_txns=_SPARE_TXNS,
-                lib_version=_MAJOR[options.lib_version or DEFAULT_LIB_VERSION],
-            )
-        except lmdb.MemoryError as exc:
-            if options.maxsize is not None or size <= _LEAST_RESERVE:
-                raise faults.translate(exc, path, used=0, limit=size) from exc
-            size //= 2  # the system grants less address space to this process
-        except FileNotFoundError as exc:
-            raise faults.DatabaseMissing(
-                "the directory that should hold the database does not exist",
-                where=path,
-                next_step=f"create {Path(path).parent}, or check the path",
-            ) from exc
+            self._raw.copy(directory, compact=True, txn=txn) if compact else self._raw.copy(directory)
         except lmdb.Error as exc:
-            raise faults.translate(exc, path, used=0, limit=size) from exc
+            raise faults.translate(exc, directory, used=0, limit=0) from exc
+
+    def names_of_databases(self) -> list[bytes]:
+        """Return the names of LMDB's named databases in the file; a database of ours has none."""
+        return list(self._raw.dbs())
+
+    def readers(self) -> list[Reader]:
+        """Return the slots of LMDB's table of readers, of all processes."""
+        rows = re.findall(r"^\s*(\d+)\s+([0-9a-f]+)\s+(\d+|-)\s*$", self._raw.readers(), re.MULTILINE)
+        return [Reader(int(pid), int(thread, 16), None if txnid == "-" else int(txnid)) for pid, thread, txnid in rows]
+
+    def clear_dead_readers(self) -> int:
+        """Clear the slots of processes that are gone; return how many there were."""
+        return int(self._raw.reader_check())
 
 
-def _file_identity(path: Path) -> tuple[int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
-def _forked_error(path: str) -> ForkedError:
+def forked_error(path: str) -> ForkedError:
+    """Return the error for the use, in a forked child, of what its parent opened at ``path``."""
     return ForkedError(
         "the database was open when this process was forked, and cannot be used in the child",
         where=path,
         next_step="fork before opening it, or start the process anew (multiprocessing: spawn or forkserver)",
     )
-
-
-def _after_fork_in_child() -> None:
-    global _registry_lock
-    _registry_lock = threading.RLock()  # another thread of the parent may have held it
-    for environment in _registry.values():
-        _forked_keys.add(environment.key)
-        environment.forked()
-    _registry.clear()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

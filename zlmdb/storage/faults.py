@@ -4,10 +4,17 @@
 from __future__ import annotations
 
 import errno
+from typing import Final
 
 import lmdb
 
 from zlmdb import errors
+from zlmdb.storage.filesystems import free_bytes
+
+# a file-size limit of the process (setrlimit) leaves the same choices as a full disk
+_SHORT_WRITE: Final = -30772  # MDB_SHORT_WRITE of LMDB 1.0; 0.9 calls a write cut short EIO
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, _SHORT_WRITE}
+_NO_ROOM: Final = 1 << 20
 
 EngineError = lmdb.Error
 """What LMDB raises. Floors above name it from here, because only this floor imports lmdb."""
@@ -27,6 +34,16 @@ class ReadersFull(errors.ReadersFull, lmdb.ReadersFullError):
 
 class LockHeld(errors.LockHeld, lmdb.LockError):
     """The lock could not be had."""
+
+
+class SamePidError(errors.SamePidError, LockHeld):
+    """Another process with this one's id holds the lock."""
+
+
+class AccessDenied(errors.AccessDenied, lmdb.ReadonlyError):
+    """The operating system refused."""
+
+    __str__ = errors.ZlmdbError.__str__
 
 
 class StorageFailure(errors.StorageFailure, lmdb.Error):
@@ -67,9 +84,59 @@ class DatabaseMissing(errors.DatabaseMissing, lmdb.Error):
     __str__ = errors.ZlmdbError.__str__
 
 
-def is_disk_full(exc: lmdb.Error) -> bool:
+class TargetExists(errors.TargetExists, lmdb.Error):
+    """Something stands where a copy was to be made."""
+
+    __str__ = errors.ZlmdbError.__str__
+
+
+class CopyDamaged(errors.CopyDamaged, lmdb.CorruptedError):
+    """A copy does not agree with its source."""
+
+
+def is_disk_full(exc: lmdb.Error | OSError, path: str) -> bool:
     """Tell whether the operating system refused a write for want of space (LMDB passes its error number on)."""
-    return getattr(exc, "code", 0) in {errno.ENOSPC, errno.EDQUOT} or isinstance(exc, lmdb.DiskError)
+    number = getattr(exc, "code", None) or getattr(exc, "errno", None)
+    if number == errno.EIO:  # the disk failed, or the write was cut short, as the last one before it is full is
+        return free_bytes(path) < _NO_ROOM or _is_file_size_limited()
+    return number in _FULL or isinstance(exc, lmdb.DiskError)
+
+
+def _is_file_size_limited() -> bool:
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_FSIZE)[0] != resource.RLIM_INFINITY
+
+
+def access_denied(path: str, text: str) -> AccessDenied:
+    """Return the error for a file or directory that the operating system does not let this process use."""
+    return AccessDenied(
+        "the operating system denies access",
+        where=path,
+        got=text,
+        expected="leave to read and write the directory, data.mdb and lock.mdb (readers write lock.mdb too)",
+        next_step="change owner or mode; for a database that nobody writes, open it with readonly=True, lock=False",
+    )
+
+
+def from_system(exc: OSError, path: str) -> errors.DatabaseError:
+    """Return our error for what the operating system refused at ``path``."""
+    if is_disk_full(exc, path):
+        return _disk_full(path)
+    if exc.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
+        return access_denied(path, str(exc))
+    if exc.errno in {errno.ENOTDIR, errno.EISDIR}:
+        return NotADatabase("data.mdb is no file, or its place no directory", where=path, got=str(exc))
+    return StorageFailure("the operating system reported a failure", where=path, got=str(exc))
+
+
+def _disk_full(path: str) -> DiskFull:
+    return DiskFull(
+        "no space left on the device, or a limit on file sizes or a quota is reached",
+        where=path,
+        next_step="free space on this file system; nothing of the transaction was written",
+        path=path,
+    )
 
 
 def translate(exc: lmdb.Error, path: str, *, used: int, limit: int) -> errors.DatabaseError:
@@ -79,18 +146,14 @@ def translate(exc: lmdb.Error, path: str, *, used: int, limit: int) -> errors.Da
             "the database is full: its ceiling is reached",
             where=path,
             got=f"{used} bytes used of {limit}",
-            next_step="open it with a larger maxsize (None reserves 1 TiB of address space), or delete records",
+            next_step="raise the ceiling with db.resize(maxsize), or open it with a larger maxsize (None reserves 1 TiB"
+            " of address space), or delete records",
             path=path,
             used=used,
             limit=limit,
         )
-    if is_disk_full(exc):
-        return DiskFull(
-            "no space left on the device",
-            where=path,
-            next_step="free space on this file system; nothing of the transaction was written",
-            path=path,
-        )
+    if is_disk_full(exc, path):
+        return _disk_full(path)
     if isinstance(exc, lmdb.ReadersFullError):
         return ReadersFull(
             "all reader slots are taken",
@@ -112,4 +175,8 @@ def translate(exc: lmdb.Error, path: str, *, used: int, limit: int) -> errors.Da
         return LockHeld("LMDB's lock could not be had", where=path, got=str(exc))
     if isinstance(exc, lmdb.InvalidError):
         return NotADatabase("not an LMDB data file, or a damaged one", where=path, got=str(exc))
+    if isinstance(exc, lmdb.PanicError):
+        return StorageFailure(
+            "LMDB gave the environment up after an earlier failure", where=path, next_step="close and open it again"
+        )
     return StorageFailure("LMDB reported a failure", where=path, got=str(exc))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from zlmdb.errors import FormatMismatch
-from zlmdb.storage.faults import NotADatabase
+from zlmdb.storage.faults import NotADatabase, from_system
 
 MAGIC: Final = 0xBEEFC0DE
 # FORMAT.md 1.1: where the magic stands in the first page, by version word; 1.2: the names of the formats
@@ -43,7 +43,7 @@ def sniff(directory: str | Path) -> FileFormat | None:
 
     Raises `NotADatabase` for another kind of file, one of another byte order, or one shorter than its
     meta page says (LMDB would end the process with SIGBUS on such a file); `FormatMismatch` for an LMDB
-    format that no released engine reads.
+    format that no released engine reads; `AccessDenied`.
     """
     path = data_file(directory)
     try:
@@ -54,6 +54,8 @@ def sniff(directory: str | Path) -> FileFormat | None:
         return None
     except NotADirectoryError as exc:
         raise NotADatabase("a file stands where a directory was expected", where=str(directory)) from exc
+    except OSError as exc:
+        raise from_system(exc, str(path)) from exc
     if size == 0:
         return None
     found = _newest_meta(head, path)

@@ -136,6 +136,8 @@ def count(txn: Transaction, low: bytes, high: bytes | None) -> int:
         keys = cursor.iternext(True, False)
         total = 0
         while found := list(islice(keys, _COUNTED_CHUNK)):
+            if txn.buffers:
+                found = [bytes(key) for key in found]  # views have no order
             if high is not None and found[-1] >= high:
                 return total + bisect_left(found, high)
             total += len(found)
@@ -156,6 +158,8 @@ def clear(txn: Transaction, low: bytes, high: bytes | None) -> int:
             deleted += 1
     except EngineError as exc:
         raise txn.failed(exc) from exc
+    finally:
+        txn.count_deleted(low, deleted)
     return deleted
 
 

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
@@ -14,32 +14,9 @@ import lmdb
 from zlmdb.errors import ConfigError, DatabaseError, WrongThread
 from zlmdb.storage import faults
 from zlmdb.storage.environment import Environment
+from zlmdb.storage.stats import TransactionStats, counted
 
 _get_ident = threading.get_ident
-
-
-class TransactionStats:
-    """Counts of one transaction or several: ``puts`` and ``dels`` are records, index records among them."""
-
-    def __init__(self) -> None:
-        self.puts = 0
-        self.dels = 0
-        self._started = time.time_ns()
-
-    @property
-    def started(self) -> int:
-        """When counting began, in ns since 1970."""
-        return self._started
-
-    @property
-    def duration(self) -> int:
-        """Time since counting began, in ns."""
-        return time.time_ns() - self._started
-
-    def reset(self) -> None:
-        """Begin to count anew."""
-        self.puts = self.dels = 0
-        self._started = time.time_ns()
 
 
 def _not_running(*_args: Any, **_kwargs: Any) -> Any:
@@ -58,6 +35,18 @@ def _read_only(*_args: Any, **_kwargs: Any) -> Any:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class RunningTransaction:
+    """A transaction that runs: its ``kind`` ("read" or "write"), its thread's name, its ``age`` in seconds."""
+
+    kind: str
+    thread: str
+    age: float
+
+    def __str__(self) -> str:
+        return f"{self.kind} transaction of thread {self.thread}, running for {self.age:.1f} s"
+
+
 class Transaction:
     """A transaction: begun by ``with``, committed at its normal end, rolled back when an exception leaves it.
 
@@ -73,9 +62,10 @@ class Transaction:
 
     poison: DatabaseError | None = None
     fetch: Callable[..., Any] = staticmethod(_not_running)
-    store: Callable[..., Any] = staticmethod(_not_running)
-    erase: Callable[..., Any] = staticmethod(_not_running)
+    store: Callable[..., Any] = staticmethod(_read_only)
+    erase: Callable[..., Any] = staticmethod(_read_only)
     thread = 0
+    began = 0.0
     _raw: Any = None
     _at_abort: tuple[Callable[[], object], ...] = ()
     _at_commit: tuple[Callable[[], object], ...] = ()
@@ -92,6 +82,8 @@ class Transaction:
         self.buffers = buffers
         self.max_key_size = environment.max_key_size
         self._stats = stats
+        if write:
+            self.store = self.erase = _not_running
 
     # --- life
 
@@ -107,14 +99,21 @@ class Transaction:
                 next_step="use `with txn.savepoint():`, or end the first one",
             )
         try:
-            raw = environment.begin_raw(write=self.write, buffers=self.buffers)
-        except lmdb.Error:
-            raw = environment.begin(self.write, self.buffers)  # mends what can be mended
-        self._bind(raw)
-        environment.active.add(self)
+            environment.active.add(self)  # before LMDB's own begin, so that a resize cannot miss it
+            if self.write or self.buffers:
+                raw = environment.begin_raw(write=self.write, buffers=self.buffers)
+            else:
+                raw = environment.begin_raw()  # LMDB's default; parsing no arguments is measurably faster
+        except BaseException as exc:  # noqa: BLE001 - raised again unless it can be mended
+            raw = environment.begin_after(exc, self)
+        self.began = environment.clock()  # before `_raw`, which shows other threads that it runs
         if self.write:
+            self._bind(raw)
             self.poison = None
             environment.writer = self
+        else:
+            self._raw = raw
+            self.fetch = raw.get
         return self
 
     def __exit__(
@@ -151,6 +150,8 @@ class Transaction:
             else:
                 raw.commit()
                 committed = True
+                if self.environment.warn_at is not None:
+                    self.environment.watch_ceiling()
         except lmdb.Error as exc:
             if isinstance(exc, DatabaseError):
                 raise
@@ -161,12 +162,17 @@ class Transaction:
                 self._call(self._at_commit if committed else self._at_abort[::-1])
 
     def _finish(self) -> None:
-        self._raw = None
-        self.fetch = self.store = self.erase = _not_running
         environment = self.environment
-        if environment.writer is self:
+        if environment.clock() - self.began > environment.long_transaction:
+            environment.ended_late(self)
+        self._raw = None
+        self.fetch = _not_running
+        if self.write:
+            self.store = self.erase = _not_running
             environment.writer = None
-        environment.ended(self)
+        environment.active.discard(self)
+        if environment.is_awaited:
+            environment.tell_ended()
 
     def _call(self, callbacks: Any) -> None:
         self._at_abort = self._at_commit = ()
@@ -190,12 +196,10 @@ class Transaction:
     def _bind(self, raw: Any) -> None:
         self._raw = raw
         self.fetch = raw.get
-        if not self.write:
-            self.store = self.erase = _read_only
-        elif self._stats is None:
+        if self._stats is None:
             self.store, self.erase = raw.put, raw.delete
         else:
-            self.store, self.erase = _counted(raw, self._stats)
+            self.store, self.erase = counted(raw, self._stats)
 
     # --- savepoints and callbacks
 
@@ -264,11 +268,26 @@ class Transaction:
             self.poison = self.poison or fault
         return fault
 
-    def describe(self) -> str:
-        """Say what kind of transaction this is and which thread holds it."""
+    def count_deleted(self, key: bytes, number: int) -> None:
+        """Count ``number`` records deleted through a cursor, in the slot that the raw ``key`` lies in."""
+        if self._stats is not None:
+            self._stats.count_dels(key, number)
+
+    def running(self) -> RunningTransaction | None:
+        """Say which thread runs this transaction and for how long; None if it does not run."""
+        if self._raw is None:
+            return None
         names = {thread.ident: thread.name for thread in threading.enumerate()}
-        kind = "write" if self.write else "read"
-        return f"{kind} transaction of thread {names.get(self.thread, self.thread)}"
+        return RunningTransaction(
+            kind="write" if self.write else "read",
+            thread=names.get(self.thread, str(self.thread)),
+            age=self.environment.clock() - self.began,
+        )
+
+    def describe(self) -> str:
+        """Say what kind of transaction this is, which thread holds it and for how long."""
+        running = self.running()
+        return str(running) if running else f"a transaction that thread {self.thread} is beginning"
 
 
 class Savepoint:
@@ -318,17 +337,3 @@ class Savepoint:
                 where=txn.environment.path,
                 got=str(poison),
             ) from poison
-
-
-def _counted(raw: Any, stats: TransactionStats) -> tuple[Callable[..., bool], Callable[..., bool]]:
-    def store(key: bytes, data: bytes, overwrite: bool = True) -> bool:
-        written = bool(raw.put(key, data, overwrite=overwrite))
-        stats.puts += written
-        return written
-
-    def erase(key: bytes) -> bool:
-        existed = bool(raw.delete(key))
-        stats.dels += existed
-        return existed
-
-    return store, erase

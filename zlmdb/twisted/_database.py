@@ -14,11 +14,11 @@ from twisted.python.failure import Failure
 
 from zlmdb.errors import WrongThread
 from zlmdb.orm import Database, Map, Schema
+from zlmdb.orm.functions import check_function
 from zlmdb.storage import Transaction
 from zlmdb.twisted._bridge import Bridge, failure_of
 from zlmdb.twisted._map import AsyncMap
 from zlmdb.workers import Durability, Engine, Limits, Operation, Overflow, ReaderPool, Reads, WriterStats, open_handle
-from zlmdb.workers.functions import check_function
 
 K = TypeVar("K")
 V = TypeVar("V")

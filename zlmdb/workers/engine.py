@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeAlias, TypeVar
 
 from zlmdb.errors import ConfigError
 from zlmdb.orm import Database
-from zlmdb.workers.functions import call, check_function, describe
+from zlmdb.orm.functions import call, check_function, describe
 from zlmdb.workers.limits import Limits, check_choice
 from zlmdb.workers.operation import DURABILITIES, Durability, Operation
 from zlmdb.workers.outbox import Deliver, Outbox
