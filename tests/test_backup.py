@@ -64,7 +64,7 @@ def test_a_copy_has_the_modes_of_its_source(db: zlmdb.Database) -> None:
     source.chmod(0o700)
     (source / "data.mdb").chmod(0o600)
     db.backup(source.with_name("copy"))
-    storage.convert(db.dbpath, str(source.with_name("converted")))
+    zlmdb.convert(db.dbpath, str(source.with_name("converted")))
     for name in ("copy", "converted"):
         assert stat.S_IMODE(source.with_name(name).stat().st_mode) == 0o700
         assert stat.S_IMODE((source.with_name(name) / "data.mdb").stat().st_mode) == 0o600
@@ -76,7 +76,7 @@ def test_a_copy_has_the_modes_of_its_source(db: zlmdb.Database) -> None:
 def test_an_existing_target_is_refused_and_left_alone(db: zlmdb.Database, tmp_path: Path, make) -> None:
     target = tmp_path / "copy"
     make(target)
-    for copy in (lambda: db.backup(target), lambda: storage.convert(db.dbpath, str(target))):
+    for copy in (lambda: db.backup(target), lambda: zlmdb.convert(db.dbpath, str(target))):
         with pytest.raises(errors.TargetExists) as caught:
             copy()
         assert isinstance(caught.value, FileExistsError)
@@ -137,7 +137,7 @@ def test_a_damaged_copy_is_found_and_removed(
     assert caught.value.problems
     monkeypatch.setattr(copying, "_slices", lambda txn: iter([[(b"\0\1a", b"b")]]))
     with pytest.raises(errors.CopyDamaged):
-        storage.convert(db.dbpath, str(tmp_path / "copy"))
+        zlmdb.convert(db.dbpath, str(tmp_path / "copy"))
     assert [path.name for path in tmp_path.iterdir()] == ["db"]
 
 
@@ -187,7 +187,7 @@ def test_a_snapshot_of_another_process_stays_intact_through_backup_and_conversio
         assert reader.said() == "ready"
         with zlmdb.Database(tmp_path / "db") as db:
             db.backup(tmp_path / "copy")
-            storage.convert(db.dbpath, str(tmp_path / "converted"), OTHER[lib_version])
+            zlmdb.convert(db.dbpath, str(tmp_path / "converted"), OTHER[lib_version])
             for round_ in range(30):  # had its slot been freed, its pages would be used again now
                 with db.begin(write=True) as txn:
                     for number in range(0, 2000, 20):
@@ -211,7 +211,7 @@ def test_a_snapshot_of_this_process_stays_intact_through_backup_and_conversion(
     fill(tmp_path / "db", lib_version)
     with zlmdb.Database(tmp_path / "db") as db, db.begin() as snapshot:
         db.backup(tmp_path / "copy")
-        storage.convert(db.dbpath, str(tmp_path / "converted"), OTHER[lib_version])
+        zlmdb.convert(db.dbpath, str(tmp_path / "converted"), OTHER[lib_version])
         run(WRITING, tmp_path / "db")  # would take this process for dead, had a copy dropped its locks
         assert dict(words.select(snapshot)) == contents(tmp_path / "copy")
 
@@ -222,7 +222,7 @@ def test_a_conversion_has_all_records_in_the_other_format(tmp_path: Path, lib_ve
     data = tmp_path / "db" / "data.mdb"
     before, told = data.read_bytes(), []
     db = zlmdb.Database(tmp_path / "db", open_now=is_open)
-    done = storage.convert(tmp_path / "db", tmp_path / "new", OTHER[lib_version], told.append)
+    done = zlmdb.convert(tmp_path / "db", tmp_path / "new", OTHER[lib_version], told.append)
     db.close()
     assert done == told[-1] == 3000
     assert len(told) == 2  # slices
@@ -234,11 +234,11 @@ def test_a_conversion_has_all_records_in_the_other_format(tmp_path: Path, lib_ve
 
 
 def test_an_empty_database_and_empty_values_are_converted(db: zlmdb.Database, tmp_path: Path) -> None:
-    assert storage.convert(db.dbpath, str(tmp_path / "none"), "1.0") == 0
+    assert zlmdb.convert(db.dbpath, str(tmp_path / "none"), "1.0") == 0
     with db.begin(write=True) as txn:
         txn.put(b"\0\1", b"")
         txn.put(b"\xff\xff\xff", b"\0" * 100_000)
-    assert storage.convert(db.dbpath, str(tmp_path / "some"), OTHER[db.lib_version]) == 2
+    assert zlmdb.convert(db.dbpath, str(tmp_path / "some"), OTHER[db.lib_version]) == 2
     with zlmdb.Database(tmp_path / "some") as copy, copy.begin() as txn:
         assert txn.get(b"\0\1") == b""
         assert txn.get(b"\xff\xff\xff") == b"\0" * 100_000
@@ -248,19 +248,19 @@ def test_a_key_too_long_for_the_format_is_said_before_anything_is_made(tmp_path:
     with zlmdb.Database(tmp_path / "db", lib_version="1.0") as db, db.begin(write=True) as txn:
         words[txn, "a"] = "short"
         txn.put(b"\0\7" + b"k" * 509, b"just fits")
-        assert storage.convert(db.dbpath, str(tmp_path / "fits"), "0.9") == 0  # what is committed
+        assert zlmdb.convert(db.dbpath, str(tmp_path / "fits"), "0.9") == 0  # what is committed
         txn.put(b"\0\7" + b"k" * 510, b"does not")
     with pytest.raises(errors.KeyTooLong) as caught:
-        storage.convert(tmp_path / "db", tmp_path / "new", "0.9")
+        zlmdb.convert(tmp_path / "db", tmp_path / "new", "0.9")
     assert (caught.value.slot, caught.value.size, caught.value.limit) == (7, 512, 511)
     assert "slot 7" in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "fits"]
-    assert storage.convert(tmp_path / "db", tmp_path / "same", "1.0") == 3
+    assert zlmdb.convert(tmp_path / "db", tmp_path / "same", "1.0") == 3
 
 
 KILLED = """
-from zlmdb import storage
-storage.convert(sys.argv[1], sys.argv[2], sys.argv[3], lambda done: os.kill(os.getpid(), signal.SIGKILL))
+import zlmdb
+zlmdb.convert(sys.argv[1], sys.argv[2], sys.argv[3], lambda done: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
@@ -271,21 +271,21 @@ def test_a_conversion_that_is_killed_leaves_only_what_the_next_one_removes(tmp_p
         assert child.process.wait(60) == -9
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "new.partial"]
     assert (tmp_path / "db" / "data.mdb").read_bytes() == before
-    assert storage.convert(tmp_path / "db", tmp_path / "new", OTHER[lib_version]) == 3000
+    assert zlmdb.convert(tmp_path / "db", tmp_path / "new", OTHER[lib_version]) == 3000
     assert sorted(path.name for path in tmp_path.iterdir()) == ["db", "new"]
 
 
 def test_what_is_no_database_of_ours_is_not_converted(tmp_path: Path, lib_version: str) -> None:
     with pytest.raises(errors.DatabaseMissing):
-        storage.convert(tmp_path / "none", tmp_path / "new")
+        zlmdb.convert(tmp_path / "none", tmp_path / "new")
     with pytest.raises(errors.ConfigError):
-        storage.convert(tmp_path / "none", tmp_path / "new", "2.0")
+        zlmdb.convert(tmp_path / "none", tmp_path / "new", "2.0")
     run(
         "import lmdb; env = lmdb.open(sys.argv[1], max_dbs=2, lib_version=int(sys.argv[2])); env.open_db(b'names')",
         tmp_path / "named",
         ["0.9", "1.0"].index(lib_version),
     )
     with pytest.raises(errors.NotADatabase) as caught:
-        storage.convert(tmp_path / "named", tmp_path / "new")
+        zlmdb.convert(tmp_path / "named", tmp_path / "new")
     assert "names" in str(caught.value)
     assert [path.name for path in tmp_path.iterdir()] == ["named"]

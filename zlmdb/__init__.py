@@ -5,7 +5,7 @@
 name of this package: the name is the type.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zlmdb import codecs, errors
 from zlmdb.errors import NullValueConstraint, ZlmdbError
@@ -21,7 +21,10 @@ from zlmdb.orm import (
     map_type,
     table,
 )
-from zlmdb.storage import Reader, RunningTransaction, TableCounts, Transaction, TransactionStats, convert
+from zlmdb.storage import Reader, RunningTransaction, TableCounts, Transaction, TransactionStats
+
+if TYPE_CHECKING:
+    from zlmdb.storage.copying import convert
 
 __version__ = "27.0.0"
 
@@ -50,6 +53,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "convert":  # seldom needed, so not loaded with the rest
+        from zlmdb.storage.copying import convert
+
+        return convert
     found = map_type(name) if name.startswith("Map") else None
     if found is None:
         raise AttributeError(f"module 'zlmdb' has no attribute {name!r}")

@@ -24,7 +24,7 @@ from zlmdb.storage import RunningTransaction as RunningTransaction
 from zlmdb.storage import TableCounts as TableCounts
 from zlmdb.storage import Transaction as Transaction
 from zlmdb.storage import TransactionStats as TransactionStats
-from zlmdb.storage import convert as convert
+from zlmdb.storage.copying import convert as convert
 
 __version__: str
 

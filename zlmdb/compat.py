@@ -83,7 +83,7 @@ def _exports() -> str:
     tree = ast.parse(Path(zlmdb.__file__).read_text(encoding="utf-8"))
     return "".join(
         f"from {node.module} import {alias.name} as {alias.name}\n"
-        for node in tree.body
+        for node in [*tree.body, *(inner for block in tree.body if isinstance(block, ast.If) for inner in block.body)]
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("zlmdb")
         for alias in node.names
         if alias.name in zlmdb.__all__

@@ -25,7 +25,6 @@ from zlmdb.storage import (
     RunningTransaction,
     Transaction,
     TransactionStats,
-    backup,
     close_handle,
     data_file,
     engine_version,
@@ -193,6 +192,8 @@ class Database:
         `AccessDenied`, `DatabaseMissing` if the parent directory is missing, `LockHeld` while another process
         makes the same copy.
         """
+        from zlmdb.storage.copying import backup  # seldom needed, so not loaded with the rest
+
         return backup(self.environment, os.fspath(path), compact)
 
     def readers(self) -> list[Reader]:

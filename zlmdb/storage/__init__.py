@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The LMDB environment: open, share, close and copy it, transactions, ranges. The only place importing ``lmdb``."""
 
-from zlmdb.storage.copying import backup, convert
 from zlmdb.storage.environment import Environment, Reader
 from zlmdb.storage.faults import DatabaseClosed, EngineError, KeyTooLong, ReadonlyTransaction, TransactionFinished
 from zlmdb.storage.formats import FileFormat, data_file, sniff
@@ -29,10 +28,8 @@ __all__ = [
     "Transaction",
     "TransactionFinished",
     "TransactionStats",
-    "backup",
     "clear",
     "close_handle",
-    "convert",
     "count",
     "data_file",
     "end_of_prefix",

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import threading
@@ -16,6 +15,7 @@ import lmdb
 from zlmdb.errors import ConfigError, DatabaseError, ForkedError, TransactionsRunning
 from zlmdb.storage import faults
 from zlmdb.storage.formats import data_file
+from zlmdb.storage.notices import warn
 from zlmdb.storage.opening import (
     RESERVE,
     LibVersion,
@@ -25,8 +25,6 @@ from zlmdb.storage.opening import (
     file_identity,
     open_raw,
 )
-
-log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 5.0  # seconds that closing and resizing wait for running transactions
 _LONG: Final = 30.0  # seconds after which a running transaction is worth a warning
@@ -151,7 +149,7 @@ class Environment:
     def warn_of(self, txn: Any) -> None:
         """Log, once for each run of it, that ``txn`` runs or ran for long."""
         if txn not in self._warned:
-            log.warning(
+            warn(
                 "%s: %s; while it runs, pages that others free cannot be used again, and the file grows",
                 self.path,
                 txn.describe(),
@@ -278,7 +276,7 @@ class Environment:
             return
         while self.warn_at is not None and used >= self.warn_at:
             self.warn_at = self._warnings.pop() if self._warnings else None
-        log.warning(
+        warn(
             "%s: %d bytes used of %d (%d %%); delete records, or raise the ceiling with db.resize(maxsize)",
             self.path,
             used,

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +15,7 @@ from zlmdb.errors import ConfigError, DatabaseError, FormatMismatch
 from zlmdb.storage import faults
 from zlmdb.storage.filesystems import free_bytes, network_mount
 from zlmdb.storage.formats import data_file, sniff
-
-log = logging.getLogger(__name__)
+from zlmdb.storage.notices import warn
 
 RESERVE: Final = 1 << 40  # 1 TiB of address space; the file stays as small as its contents
 _LEAST_RESERVE: Final = 1 << 30
@@ -237,7 +235,7 @@ def _warn_of_network(path: str) -> None:
     found = network_mount(path)
     if found is not None and found[0] not in _warned_of:
         _warned_of.add(found[0])
-        log.warning(
+        warn(
             "%s lies on a network file system (%s at %s): LMDB needs memory maps and locks that such a one does not"
             " give to processes on several machines, and the database may be damaged; keep it on a local disk",
             path,
