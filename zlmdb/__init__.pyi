@@ -15,6 +15,7 @@ from zlmdb.orm import BoundMap as BoundMap
 from zlmdb.orm import Database as Database
 from zlmdb.orm import LiveSet as LiveSet
 from zlmdb.orm import Map as Map
+from zlmdb.orm import Page as Page
 from zlmdb.orm import PersistentMap as PersistentMap
 from zlmdb.orm import Schema as Schema
 from zlmdb.orm import SetMap as SetMap

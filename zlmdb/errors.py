@@ -187,7 +187,7 @@ class TransactionPoisoned(DatabaseError):
 
 
 class WrongThread(DatabaseError):
-    """A write transaction was used or ended on another thread than the one that began it."""
+    """A write transaction was ended on another thread than the one that began it, or begun on the loop's thread."""
 
 
 class WrongDatabase(DatabaseError):

@@ -59,3 +59,5 @@ class ValueCodec(Generic[V]):
     decode: Callable[[bytes], V]
     views: bool = False
     """``decode`` also takes a memoryview, and may return views into it."""
+    verify: Callable[[bytes], object] | None = None
+    """Raise `DecodeError` for bytes that ``decode`` reads in part only; None where it reads all of them."""

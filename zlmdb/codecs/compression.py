@@ -35,7 +35,9 @@ def compressed(codec: ValueCodec[Any], compress: object) -> ValueCodec[Any]:
     def decode(data: bytes) -> Any:
         return inner_decode(expand(data))
 
-    return ValueCodec(f"{codec.name}+{mode}", encode, decode)
+    inner_verify = codec.verify
+    verify = None if inner_verify is None else (lambda data: inner_verify(expand(data)))
+    return ValueCodec(f"{codec.name}+{mode}", encode, decode, verify=verify)
 
 
 _Functions = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]

@@ -9,18 +9,16 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from cbor2 import CBORDecodeError, CBOREncodeError, dumps, loads
 
+from zlmdb.codecs.flatwriter import Writer
 from zlmdb.codecs.scalars import UUID as UUID_KEY
 from zlmdb.errors import DecodeError, WrongType, WrongValue
 
 T = TypeVar("T")
-
-Builder: TypeAlias = Any
-"""A ``flatbuffers.Builder``; that package has no type information."""
 
 _u32: Final = struct.Struct("<I").unpack_from
 _decode_uuid: Final = UUID_KEY.decode
@@ -37,14 +35,12 @@ class Kind(Generic[T]):
     """The type as a .fbs file spells it."""
     code: str
     """The `struct` code of what the table itself holds."""
-    slot: str
-    """The method of the builder that adds it to the table."""
     check: Callable[[Any], Any]
     """Return what is to be stored; raise `WrongType` or `WrongValue`."""
     unset: T
     """What a record that does not store the field reads as."""
-    write: Callable[[Builder, Any], int] | None = None
-    """Append the vector and return its offset."""
+    write: Callable[[Writer, Any], int] | None = None
+    """Write the vector and return its offset."""
     read: Callable[[bytes, int], T] | None = None
     """Return the value of the vector at this position; `DecodeError`, `struct.error` or `UnicodeDecodeError`."""
 
@@ -66,7 +62,9 @@ def vector(data: bytes, at: int, width: int = 1) -> bytes:
 # --- scalars -----------------------------------------------------------------------------------------
 
 
-def _integer(low: int, high: int) -> Callable[[object], int]:
+def check_integer(low: int, high: int) -> Callable[[object], int]:
+    """Return the check of integers between two bounds."""
+
     def check(value: object) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
             raise WrongType("not an integer", got=value, expected="int")
@@ -86,13 +84,13 @@ def _instance(kind: type[T]) -> Callable[[object], T]:
     return check
 
 
-_check_u64: Final = _integer(0, 2**64 - 1)
+_check_u64: Final = check_integer(0, 2**64 - 1)
 
-U64: Final[Kind[int]] = Kind("uint64", "Q", "PrependUint64Slot", _check_u64, 0)
-I32: Final[Kind[int]] = Kind("int32", "i", "PrependInt32Slot", _integer(-(2**31), 2**31 - 1), 0)
-U8: Final[Kind[int]] = Kind("uint8", "B", "PrependUint8Slot", _integer(0, 255), 0)
-BOOL: Final[Kind[bool]] = Kind("bool", "?", "PrependBoolSlot", _instance(bool), False)
-TIMESTAMP: Final[Kind[int | None]] = Kind("uint64", "Q", "PrependUint64Slot", _check_u64, None)
+U64: Final[Kind[int]] = Kind("uint64", "Q", _check_u64, 0)
+I32: Final[Kind[int]] = Kind("int32", "i", check_integer(-(2**31), 2**31 - 1), 0)
+U8: Final[Kind[int]] = Kind("uint8", "B", check_integer(0, 255), 0)
+BOOL: Final[Kind[bool]] = Kind("bool", "?", _instance(bool), False)
+TIMESTAMP: Final[Kind[int | None]] = Kind("uint64", "Q", _check_u64, None)
 """Nanoseconds since 1970 UTC; 0 is the same as unset and reads as None."""
 
 
@@ -102,23 +100,18 @@ TIMESTAMP: Final[Kind[int | None]] = Kind("uint64", "Q", "PrependUint64Slot", _c
 def _vector_kind(
     fbs: str,
     check: Callable[[Any], Any],
-    write: Callable[[Builder, Any], int],
+    write: Callable[[Writer, Any], int],
     read: Callable[[bytes, int], T],
 ) -> Kind[T | None]:
-    return Kind(fbs, "I", "PrependUOffsetTRelativeSlot", check, None, write, read)
-
-
-def _write_bytes(builder: Builder, value: bytes) -> int:
-    # existing records hold byte vectors made with the string helper: one uncounted NUL follows the data
-    offset: int = builder.CreateString(value)
-    return offset
+    return Kind(fbs, "I", check, None, write, read)
 
 
 def _read_uuid(data: bytes, at: int) -> UUID:
     return _decode_uuid(vector(data, at))
 
 
-def _check_text(value: object) -> bytes:
+def check_text(value: object) -> bytes:
+    """Return a string as it is stored."""
     if not isinstance(value, str):
         raise WrongType("not a string", got=value, expected="str")
     try:
@@ -127,7 +120,8 @@ def _check_text(value: object) -> bytes:
         raise WrongValue("the string cannot be UTF-8", got=value, expected="no lone surrogates") from error
 
 
-def _read_text(data: bytes, at: int) -> str:
+def read_text(data: bytes, at: int) -> str:
+    """Return the string at this position."""
     return str(vector(data, at), "utf-8")
 
 
@@ -167,12 +161,8 @@ def _check_items(check: Callable[[object], T]) -> Callable[[object], list[T]]:
     return check_all
 
 
-def _write_u64s(builder: Builder, values: list[int]) -> int:
-    builder.StartVector(8, len(values), 8)
-    for value in reversed(values):
-        builder.PrependUint64(value)
-    offset: int = builder.EndVector()
-    return offset
+def _write_u64s(writer: Writer, values: list[int]) -> int:
+    return writer.vector(struct.pack(f"<{len(values)}Q", *values), len(values), 8)
 
 
 def _read_u64s(data: bytes, at: int) -> list[int]:
@@ -180,16 +170,12 @@ def _read_u64s(data: bytes, at: int) -> list[int]:
     return list(struct.unpack(f"<{len(content) // 8}Q", content))
 
 
-def _write_texts(builder: Builder, values: list[bytes]) -> int:
-    offsets = [builder.CreateString(value) for value in values]
-    builder.StartVector(4, len(offsets), 4)
-    for offset in reversed(offsets):
-        builder.PrependUOffsetTRelative(offset)
-    vector_offset: int = builder.EndVector()
-    return vector_offset
+def _write_texts(writer: Writer, values: list[bytes]) -> int:
+    return writer.offsets([writer.string(value) for value in values])
 
 
-def _read_texts(data: bytes, at: int) -> list[str]:
+def read_texts(data: bytes, at: int) -> list[str]:
+    """Return the strings of the vector of strings at this position."""
     content = vector(data, at, 4)
     found: dict[int, str] = {}
     room = len(data)
@@ -198,7 +184,7 @@ def _read_texts(data: bytes, at: int) -> list[str]:
         target = at + 4 + 4 * position + offset
         text = found.get(target)  # writers may store equal strings once
         if text is None:
-            text = found[target] = _read_text(data, target)
+            text = found[target] = read_text(data, target)
             room -= _u32(data, target)[0] + 4
             # distinct strings do not overlap; without this a small buffer could ask for any amount of memory
             if room < 0:
@@ -207,13 +193,14 @@ def _read_texts(data: bytes, at: int) -> list[str]:
     return texts
 
 
-UUID_BYTES: Final = _vector_kind("[uint8]", UUID_KEY.encode, _write_bytes, _read_uuid)
+# byte vectors are written as strings are, because existing records have them so: one uncounted NUL behind the data
+UUID_BYTES: Final = _vector_kind("[uint8]", UUID_KEY.encode, Writer.string, _read_uuid)
 """A `uuid.UUID`, stored as 16 bytes."""
-STRING: Final = _vector_kind("string", _check_text, _write_bytes, _read_text)
-BYTES: Final = _vector_kind("[uint8]", _instance(bytes), _write_bytes, vector)
-CBOR_MAP: Final = _vector_kind("[uint8]", _check_cbor(dict), _write_bytes, _read_cbor(dict))
+STRING: Final = _vector_kind("string", check_text, Writer.string, read_text)
+BYTES: Final = _vector_kind("[uint8]", _instance(bytes), Writer.string, vector)
+CBOR_MAP: Final = _vector_kind("[uint8]", _check_cbor(dict), Writer.string, _read_cbor(dict))
 """A dictionary (keys and values are whatever CBOR can hold), stored as one CBOR item."""
-CBOR_ARRAY: Final = _vector_kind("[uint8]", _check_cbor(list), _write_bytes, _read_cbor(list))
+CBOR_ARRAY: Final = _vector_kind("[uint8]", _check_cbor(list), Writer.string, _read_cbor(list))
 """A list, stored as one CBOR item."""
 U64_VECTOR: Final = _vector_kind("[uint64]", _check_items(_check_u64), _write_u64s, _read_u64s)
-STRING_VECTOR: Final = _vector_kind("[string]", _check_items(_check_text), _write_texts, _read_texts)
+STRING_VECTOR: Final = _vector_kind("[string]", _check_items(check_text), _write_texts, read_texts)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from io import BytesIO
 from typing import Any, Final
 
 from zlmdb.errors import DecodeError, TableDeclaration, WrongType
@@ -34,8 +35,9 @@ def value_codec(
 
     ``marshal`` and ``unmarshal`` turn a value into plain data and back, for Json and Cbor; both or neither.
     ``record`` is the class (or type) that these two kinds hold otherwise: see `zlmdb.codecs.records`.
-    ``build`` and ``cast`` are needed for FlatBuffers, or a ``marshal`` that returns the finished buffer, and
-    ``unmarshal``. ``compress``: None, 1 or "zlib", 2 or "snappy".
+    For FlatBuffers, ``record`` is a `FlatRecord` or a class made by `load_fbs`; any other values need ``build``
+    and ``cast``, or a ``marshal`` that returns the finished buffer, and ``unmarshal``. ``compress``: None,
+    1 or "zlib", 2 or "snappy".
 
     Raises `TableDeclaration` on an unknown kind or wrong hooks, `WrongValue` on an unknown compression,
     `MissingDependency` when the library of the kind is absent.
@@ -48,7 +50,7 @@ def value_codec(
     if name in _DOCUMENTS:
         codec = _document_codec(name, marshal, unmarshal, record)
     elif name == "FlatBuffers":
-        codec = _flatbuffers_codec(build, cast) if marshal is None else _finished_codec(marshal, unmarshal or cast)
+        codec = _finished_codec(marshal, unmarshal or cast) if marshal else _flatbuffers_codec(build, cast, record)
     else:
         codec = _value_codec(name)
     return compressed(codec, compress)
@@ -88,15 +90,20 @@ def _document_codec(name: str, marshal: Hook | None, unmarshal: Hook | None, rec
     return documents.cbor_codec(mapping) if name == "Cbor" else documents.json_codec(mapping)
 
 
-def _flatbuffers_codec(build: Callable[..., Any] | None, cast: Hook | None) -> ValueCodec[Any]:
-    if build is None or cast is None:
-        raise TableDeclaration(
-            "a FlatBuffers table needs both build and cast",
-            expected="build(value, builder) returning the root's offset, and cast(data) returning the value",
-        )
-    from .flatbuffers import flatbuffers_codec
+def _flatbuffers_codec(build: Callable[..., Any] | None, cast: Hook | None, record: Any) -> ValueCodec[Any]:
+    from .flatbuffers import flatbuffers_codec, record_codec
 
-    return flatbuffers_codec(build, cast)
+    if build and cast:
+        return flatbuffers_codec(build, cast)
+    codec = record_codec(record) if isinstance(record, type) and not (build or cast) else None
+    if codec is None:
+        raise TableDeclaration(
+            "a FlatBuffers table needs both build and cast, or a record class that has them",
+            got=record,
+            expected="build(value, builder) returning the root's offset, and cast(data) returning the value",
+            next_step="pass both, or name a FlatRecord or a class made by load_fbs() as the record",
+        )
+    return codec
 
 
 def _finished_codec(marshal: Hook, unmarshal: Hook | None) -> ValueCodec[Any]:
@@ -138,4 +145,11 @@ def _pickle_codec() -> ValueCodec[Any]:
         except Exception as error:  # unpickling runs any code and so raises anything
             raise DecodeError(f"a stored pickle cannot be read: {error}", got=data, expected="a pickle") from error
 
-    return ValueCodec("Pickle", encode, decode)
+    def verify(data: bytes) -> None:
+        """Refuse bytes behind the pickle, which ``loads`` passes over."""
+        stream = BytesIO(data)
+        pickle.load(stream)  # noqa: S301 (was done already when this is called)
+        if rest := len(data) - stream.tell():
+            raise DecodeError(f"{rest} bytes follow the stored pickle", got=data, expected="a pickle")
+
+    return ValueCodec("Pickle", encode, decode, verify=verify)

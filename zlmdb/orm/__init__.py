@@ -6,6 +6,7 @@ from zlmdb.orm.database import Database
 from zlmdb.orm.index import Index
 from zlmdb.orm.map import Map, PersistentMap
 from zlmdb.orm.named import map_type
+from zlmdb.orm.paging import Page
 from zlmdb.orm.plan import Plan
 from zlmdb.orm.schema import Schema
 from zlmdb.orm.sets import LiveSet, SetMap
@@ -18,6 +19,7 @@ __all__ = [
     "Index",
     "LiveSet",
     "Map",
+    "Page",
     "PersistentMap",
     "Plan",
     "Schema",

@@ -140,13 +140,20 @@ class Attaching:
         self._check_kind(map_, entry)
         map_.bind(entry.slot, self._environment)
         map_.retype = lambda kind: self._retype(map_, entry.oid, kind)
+        map_.is_still_there = lambda txn: _has(txn, entry)
         own = self._own_write()
-        if own is not None and entry.oid not in self._known:
+        if own is not None and not self._is_committed(entry):
             own.on_abort(map_.unbind)
             own.on_abort(lambda: self._kinds.pop(entry.slot, None))
         if entry.kind == f"{map_.kind}Set":
             make_set_valued(map_)  # the file says that it is a non-unique index
         self._kinds.setdefault(entry.slot, map_.kind)
+
+    def _is_committed(self, entry: Slot) -> bool:
+        if entry.oid not in self._known:
+            with self._db.begin() as snapshot:  # a reader sees nothing of the write transaction that runs
+                self._known.update(catalogue.entries(snapshot))
+        return entry.oid in self._known
 
     def _check_kind(self, map_: Map[Any, Any], entry: Slot) -> None:
         stored = entry.kind or self._kinds.get(entry.slot)
@@ -228,3 +235,9 @@ class Attaching:
         else:
             with self._db.begin(write=True) as txn:
                 yield txn
+
+
+def _has(txn: Transaction, entry: Slot) -> bool:
+    # the file's number may be that of a deleted one: what tells is the catalogue
+    found = catalogue.entries(txn).get(entry.oid)
+    return found.slot == entry.slot if found else entry.oid == catalogue.fixed_oid(entry.slot)

@@ -78,6 +78,8 @@ class MapBase(Generic[K, V]):
         self._index_attached_to: MapBase[Any, Any] | None = None
         self._environment: Environment | None = None
         self._home: tuple[int, int] | None = None
+        self.is_still_there: Callable[[Transaction], bool] = _anywhere
+        """Set by the catalogue: whether the table has this slot in the file of a transaction, which was opened anew."""
         self.retype: Callable[[str], None] | None = None
         """Set by the catalogue that bound this map: record that the slot has another kind from now on."""
         self._slot: int | None = None
@@ -116,6 +118,11 @@ class MapBase(Generic[K, V]):
         """What the stored bytes mean, as the catalogue records it: key kind, value kind, compression."""
         # the second generation of layouts (see `Layout`) shares names with the first
         return f"{self._key.name}{'' if self._key.layout is Layout.KEPT else ':2'}/{self._value.name}"
+
+    @property
+    def home(self) -> tuple[int, int] | None:
+        """Which file the map is attached to; None for one with nothing but a slot number."""
+        return self._home
 
     @property
     def is_attached(self) -> bool:
@@ -185,7 +192,7 @@ class MapBase(Generic[K, V]):
     def _check_home(self, txn: Transaction) -> None:
         if self._home is None:
             return  # a fixed slot number means that slot in any file
-        if txn.environment.key != self._home:
+        if txn.environment.key != self._home or not self.is_still_there(txn):
             raise WrongDatabase(
                 "the map is attached to another database than the transaction's",
                 where=self.title,
@@ -254,6 +261,10 @@ class MapBase(Generic[K, V]):
             slot=self._slot,
             key=key,
         )
+
+
+def _anywhere(_txn: Transaction) -> bool:
+    return True
 
 
 def _hook(map_: MapBase[Any, Any], record: Any, name: str) -> Any:

@@ -53,23 +53,25 @@ def fixed_oid(slot: int) -> UUID:
 
 def entries(txn: Transaction) -> dict[UUID, Slot]:
     """Read the whole catalogue; raise `DecodeError` for a record that is none of it."""
-    return {entry.oid: entry for entry in _read(txn)}
+    return {entry.oid: entry for entry in (decode(raw, data) for raw, data in records(txn))}
 
 
-def _read(txn: Transaction) -> Iterator[Slot]:
+def records(txn: Transaction) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the raw records of the catalogue in slot order."""
     for raws, datas in scan(txn, b"\0\0", b"\0\1"):
         for raw, data in zip(raws, datas, strict=True):
             if len(raw) >= _KEY.size:  # shorter keys are not the catalogue's
-                yield _decode(raw, bytes(data))
+                yield raw, bytes(data)
 
 
-def _decode(raw: bytes, data: bytes) -> Slot:
+def decode(raw: bytes, data: bytes) -> Slot:
+    """Return the entry in a raw record; raise `DecodeError` if it is none."""
     import cbor2
 
     try:
         number = _KEY.unpack(raw)[1]
         record = cbor2.loads(data)
-        if record["slot"] != number:
+        if record["slot"] != number or not number:
             raise ValueError(f"slot {record['slot']} stands under the key of slot {number}")
         kind, name, description = record.get("kind"), record.get("name"), record.get("description")
         return Slot(UUID(record["oid"]), number, name, description, kind if isinstance(kind, str) else None)

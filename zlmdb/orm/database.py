@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
+from zlmdb.errors import ConfigError, TableDeclaration
 from zlmdb.orm.attaching import Attaching
 from zlmdb.orm.map import Map
 from zlmdb.orm.running import run
@@ -30,6 +31,9 @@ from zlmdb.storage import (
     engine_version,
     open_environment,
 )
+
+if TYPE_CHECKING:
+    from zlmdb.orm.check import Report
 
 T = TypeVar("T", bound=Map[Any, Any])
 R = TypeVar("R")
@@ -67,7 +71,7 @@ class Database:
         self._environment: Environment | None = None
         self._options = Options(maxsize, readonly, lock, sync, writemap, create, lib_version)
         self._is_temp = not dbpath
-        self._path = os.fspath(dbpath) if dbpath else _temporary_directory()
+        self._path = _checked_path(dbpath) if dbpath else _temporary_directory()
         self._context = context
         if open_now:
             self._open()
@@ -94,9 +98,10 @@ class Database:
 
     def close(self) -> None:
         """Give the handle back; the last one of this process closes the file. Closing twice is fine."""
-        environment, self._environment = self._environment, None
+        environment = self._environment
         if environment is not None:
             close_handle(environment)
+            self._environment = None
             if self._is_temp:
                 self.scratch(self._path)
 
@@ -140,7 +145,9 @@ class Database:
             raise ReadonlyTransaction(
                 "the database was opened read-only", where=self._path, next_step="open it with readonly=False"
             )
-        return Transaction(environment, write, buffers, stats)
+        txn = Transaction(environment, write, buffers, stats)
+        txn.handle = self
+        return txn
 
     def run(
         self, fn: Callable[..., R], /, *args: Any, write: bool = False, buffers: bool = False, retries: int = 3
@@ -184,6 +191,15 @@ class Database:
         self.environment.set_size(maxsize, timeout)
         self._options = options
 
+    def check(self, *maps_or_schemas: Any, repair: bool = False, limit: int = 1000) -> Report:
+        """Check the catalogue, and the records and indexes of the attached maps or schemas given; blocks.
+
+        ``repair`` makes indexes agree with their tables, all or nothing. See `zlmdb.orm.check.check`.
+        """
+        from zlmdb.orm.check import check  # seldom needed, so not loaded with the rest
+
+        return check(self, *maps_or_schemas, repair=repair, limit=limit)
+
     def backup(self, path: str | os.PathLike[str], compact: bool = True) -> int:
         """Copy the database to the new directory ``path`` while it is in use; return the copy's bytes.
 
@@ -221,6 +237,8 @@ class Database:
 
     def attach(self, schema: type[S]) -> S:
         """Attach a schema, or any class or object with ``attach(db)``, and return it attached."""
+        if not callable(getattr(schema, "attach", None)):
+            raise TableDeclaration("not a schema", where="attach", got=schema, expected="a Schema class")
         attach: Any = schema.attach  # on a class and on an instance alike it takes the database alone
         return cast("S", attach(self))
 
@@ -330,6 +348,13 @@ class Database:
                 for slot in slots
             ]
         return found
+
+
+def _checked_path(path: object) -> str:
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
+    if isinstance(text, str) and "\0" not in text:
+        return text
+    raise ConfigError("not a path", where="Database", got=path, expected="a str or a path object, without NUL")
 
 
 def _temporary_directory() -> str:

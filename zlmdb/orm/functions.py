@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator, MappingView
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from zlmdb.errors import WrongType
+from zlmdb.orm.bound import BoundMap
+from zlmdb.orm.sets import LiveSet
 
 if TYPE_CHECKING:
     from zlmdb.storage import Transaction
 
 T = TypeVar("T")
+_BOUND_TO_TRANSACTION = (Iterator, LiveSet, BoundMap, MappingView)  # what reads when it is used
 
 
 def check_function(function: Callable[..., Any]) -> None:
@@ -25,12 +28,18 @@ def check_function(function: Callable[..., Any]) -> None:
 
 
 def call(function: Callable[..., T], args: tuple[Any, ...], txn: Transaction) -> T:
-    """Return ``function(txn, *args)``; a result that has yet to be awaited is refused, and the transaction undone."""
+    """Return ``function(txn, *args)``; a result that has yet to be awaited or read is refused with `WrongType`.
+
+    What the function wrote is undone then, as after any error. Only the result itself is looked at, not what a
+    list or a tuple holds.
+    """
     result = function(txn, *args)
-    if inspect.isawaitable(result) or inspect.isgenerator(result):
+    if inspect.isawaitable(result) or isinstance(result, AsyncIterator):
         if inspect.iscoroutine(result):
             result.close()  # it never ran; this keeps Python from warning of it
         raise _cannot_wait(function)
+    if isinstance(result, _BOUND_TO_TRANSACTION):
+        raise _outlived(result)
     return result
 
 
@@ -46,4 +55,15 @@ def _cannot_wait(function: Callable[..., Any]) -> WrongType:
         got=function,
         expected="an ordinary function fn(txn, *args), whose result is not awaitable",
         next_step="await what it needs first, then pass the values as arguments",
+    )
+
+
+def _outlived(result: object) -> WrongType:
+    kind = type(result).__name__
+    return WrongType(
+        f"a result of type {kind} cannot be read any more when the transaction has ended",
+        where="transaction function",
+        got=kind,
+        expected="a function fn(txn, *args) that returns what it has read, such as a list",
+        next_step="make a list, set or dict of it inside the function",
     )

@@ -46,7 +46,11 @@ class Index:
 
         Raises `NullViolation` where nulls are refused, and what ``fkey`` raises.
         """
-        indexed = self.fkey(value)
+        try:
+            indexed = self.fkey(value)
+        except Exception as exc:
+            exc.add_note(f"raised by the function of {self.title}")
+            raise
         if indexed is None or (isinstance(indexed, (tuple, list)) and None in indexed):
             if self.nullable:
                 return None
@@ -147,7 +151,11 @@ def attach(
     from zlmdb.orm.sets import SetMap, make_set_valued
 
     fault = None
-    if name in table._indexes:
+    if map_ is table or (map_.slot is not None and map_.slot == table.slot):
+        fault = f"{map_.title} is the table itself"
+    elif map_.home is not None and table.home is not None and map_.home != table.home:
+        fault = f"{map_.title} is attached to another database"
+    elif name in table._indexes:
         fault = f"there is an index {name!r} already"
     elif map_.is_index():
         fault = f"{map_.title} is an index already"

@@ -3,23 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeVar, overload
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
-from zlmdb.errors import ConfigError, TableDeclaration
-from zlmdb.orm import ranges, statements
-from zlmdb.orm.base import K, MapBase, V
+from zlmdb.errors import TableDeclaration
+from zlmdb.orm import statements
+from zlmdb.orm.base import K, V
 from zlmdb.orm.bound import BoundMap
 from zlmdb.orm.index import Index, attach, named
 from zlmdb.orm.plan import Plan
+from zlmdb.orm.reading import RangeReads
 from zlmdb.storage import EngineError, Transaction, clear
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 D = TypeVar("D")
 
 MISSING: Final[Any] = object()
 
 
-class Map(MapBase[K, V]):
+class Map(RangeReads[K, V]):
     """A table. Use it inside a transaction: ``m[txn, key]``, ``m[txn, key] = value``, ``del m[txn, key]``.
 
     ``m[txn, key]`` is None when there is nothing and ``del`` of a missing key is silent, as programs written
@@ -181,44 +185,22 @@ class Map(MapBase[K, V]):
         plans = [self.plan_delete(key, txn.max_key_size) for key in keys]
         return sum(statements.all_or_none(self, txn, plans))
 
-    def select(
+    def from_arrow(
         self,
         txn: Transaction,
-        from_key: K | None = None,
-        to_key: K | None = None,
-        return_keys: bool = True,
-        return_values: bool = True,
-        reverse: bool = False,
-        limit: int | None = None,
-        prefix: Any = None,
-    ) -> Iterator[Any]:
-        """Iterate over ``from_key <= key < to_key``, ascending, or descending with ``reverse``.
+        table: pa.Table,
+        key: str | Sequence[str] | None = None,
+        make: Callable[..., V] | None = None,
+    ) -> int:
+        """Store the rows of an Arrow table as one statement, as `put_many` does; return how many.
 
-        Yields ``(key, value)``, keys, values or Nones, as ``return_keys`` and ``return_values`` say, at most
-        ``limit`` records. ``prefix`` keeps to keys with this leading part. The iterator lives as long as
-        the transaction; in a write transaction it sees what is changed behind its back.
+        ``key`` names the columns of the key's parts (None: as `arrays` names them). The other columns are the fields
+        of the record, which ``make(**fields)`` builds, or without it the map's record class, or a dict; a single
+        column ``value`` is the value itself. Raises `ConfigError` for columns that do not fit.
         """
-        self.checked_limit(limit)
-        low, high = self.bounds(txn, from_key, to_key, prefix)
-        return ranges.select(self, txn, low, high, return_keys, return_values, reverse, limit)
+        from zlmdb.orm import arrow
 
-    def checked_limit(self, limit: int | None) -> None:
-        """Raise `ConfigError` unless ``limit`` is None or a number of records."""
-        if limit is not None and (type(limit) is not int or limit < 0):
-            raise ConfigError("not a limit", where=self.title, got=limit, expected="an int >= 0, or None")
-
-    def bounds(self, txn: Transaction, from_key: K | None, to_key: K | None, prefix: Any) -> tuple[bytes, bytes | None]:
-        """Return the raw range for these bounds."""
-        self.check(txn)
-        return ranges.bounds(self, from_key, to_key, prefix)
-
-    def count(self, txn: Transaction, prefix: Any = None) -> int:
-        """Count the records, or those whose key begins with ``prefix``."""
-        return ranges.count(txn, *self.bounds(txn, None, None, prefix))
-
-    def count_range(self, txn: Transaction, from_key: K | None, to_key: K | None) -> int:
-        """Count the records with ``from_key <= key < to_key``."""
-        return ranges.count(txn, *self.bounds(txn, from_key, to_key, None))
+        return arrow.write(self, txn, table, key, make)
 
     def truncate(self, txn: Transaction, rebuild_indexes: bool = True) -> int:
         """Delete all records of this table and their index records; return how many of both.

@@ -3,19 +3,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import repeat
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, repeat
+from operator import itemgetter, length_hint
+from typing import TYPE_CHECKING, Any, Final
 
 from zlmdb import storage
+from zlmdb.codecs import TIMESTAMP, KeyCodec
+from zlmdb.codecs.optional import require
 from zlmdb.errors import DataError, DecodeError
 from zlmdb.storage import Transaction, end_of_prefix, scan
 
 if TYPE_CHECKING:
-    from zlmdb.orm.base import MapBase
+    from zlmdb.orm.reading import RangeReads
+
+_without_slot: Final = itemgetter(slice(2, None))
+_FEW: Final = 8  # keys; fewer are decoded sooner one by one than in columns
+KeyReader = Callable[[list[bytes]], Iterable[Any]]
+"""From raw keys to keys."""
 
 
-def bounds(map_: MapBase[Any, Any], from_key: Any, to_key: Any, prefix: Any) -> tuple[bytes, bytes | None]:
+def bounds(map_: RangeReads[Any, Any], from_key: Any, to_key: Any, prefix: Any) -> tuple[bytes, bytes | None]:
     """Return the raw range of ``from_key <= key < to_key`` that begins with ``prefix``; None means unbounded."""
     slot = map_.raw_prefix
     try:
@@ -24,11 +32,22 @@ def bounds(map_: MapBase[Any, Any], from_key: Any, to_key: Any, prefix: Any) -> 
         raise exc.at(map_.title) from exc.__cause__
     low, high = begin, end_of_prefix(begin)
     if from_key is not None:
-        low = max(low, map_.raw_key(from_key))
+        low = max(low, raw_bound(map_, from_key))
     if to_key is not None:
-        end = map_.raw_key(to_key)
+        end = raw_bound(map_, to_key)
         high = end if high is None else min(high, end)
     return low, high
+
+
+def raw_bound(map_: RangeReads[Any, Any], key: Any) -> bytes:
+    """Return the raw form of a bound: a key, or the first parts of a tuple key, which sort before all that follows."""
+    codec = map_.key_codec
+    if type(key) is tuple and len(key) < len(codec.parts):
+        try:
+            return map_.raw_prefix + codec.encode_prefix(key)
+        except DataError as exc:
+            raise exc.at(map_.title) from exc.__cause__
+    return map_.raw_key(key)
 
 
 def count(txn: Transaction, low: bytes, high: bytes | None) -> int:
@@ -37,7 +56,7 @@ def count(txn: Transaction, low: bytes, high: bytes | None) -> int:
 
 
 def select(
-    map_: MapBase[Any, Any],
+    map_: RangeReads[Any, Any],
     txn: Transaction,
     low: bytes,
     high: bytes | None,
@@ -46,44 +65,91 @@ def select(
     reverse: bool,
     limit: int | None,
 ) -> Iterator[Any]:
-    """Yield the typed records of a raw range."""
-    for raws, datas in scan(txn, low, high, reverse=reverse, values=return_values, limit=limit):
-        if return_keys and return_values:
-            yield from zip(_keys(map_, raws), _values(map_, raws, datas), strict=True)
-        elif return_keys:
-            yield from _keys(map_, raws)
-        elif return_values:
-            yield from _values(map_, raws, datas)
-        else:
-            yield from repeat(None, len(raws))
+    """Return an iterator over the typed records of a raw range."""
+    chunks = scan(txn, low, high, reverse=reverse, values=return_values, limit=limit)
+    found: Iterable[Iterable[Any]]
+    if return_keys and return_values:
+        found = (zip(keys(map_, raws), values(map_, raws, datas), strict=True) for raws, datas in chunks)
+    elif return_keys:
+        found = (keys(map_, raws) for raws, _ in chunks)
+    elif return_values:
+        found = (values(map_, raws, datas) for raws, datas in chunks)
+    else:
+        found = (repeat(None, len(raws)) for raws, _ in chunks)
+    return chain.from_iterable(found)  # steps from record to record without running Python
 
 
-def _keys(map_: MapBase[Any, Any], raws: list[bytes]) -> list[Any]:
+def keys(map_: RangeReads[Any, Any], raws: list[bytes]) -> Iterable[Any]:
+    """Return the keys of raw records; `DecodeError` names the first that cannot be read."""
     try:
-        return map_.key_codec.decode_many([raw[2:] for raw in raws])
+        return map_.read_keys(raws)
     except DecodeError as exc:
         for raw in raws:
             _one_key(map_, raw)
         raise exc.at(map_.title) from exc.__cause__
 
 
-def _one_key(map_: MapBase[Any, Any], raw: bytes) -> Any:
+def key_reader(codec: KeyCodec[Any]) -> KeyReader:
+    """Build the function that decodes raw keys, the slot's two bytes before them, column by column."""
+    many, one = _column_reader(codec) or codec.decode_many, codec.decode
+    skip = 2 if many is codec.decode_many else 0
+
+    def read(raws: list[bytes]) -> Iterable[Any]:
+        if len(raws) < _FEW:
+            return [one(raw[2:]) for raw in raws]
+        return many(list(map(_without_slot, raws)) if skip else raws)
+
+    return read
+
+
+def _column_reader(codec: KeyCodec[Any]) -> KeyReader | None:
+    """Cut columns out of the raw keys, where all parts are of fixed size and so stand at fixed places."""
+    if not codec.parts or codec.size is None:
+        return None
+    width, start = codec.size + 2, 2
+    columns: list[KeyReader] = []
+    for part in codec.parts[:-1]:
+        end = start + (part.size or 0)
+        columns.append(_timestamps(width, start) if part is TIMESTAMP else _cut(part, slice(start, end)))
+        start = end
+    columns.append(_cut(codec.parts[-1], slice(start, None)))  # refuses keys of another length
+    return lambda raws: zip(*[column(raws) for column in columns], strict=True)
+
+
+def _cut(part: KeyCodec[Any], place: slice) -> KeyReader:
+    cut, many = itemgetter(place), part.decode_many
+    return lambda raws: many(list(map(cut, raws)))
+
+
+def _timestamps(width: int, start: int) -> KeyReader:
+    """Read timestamps where they stand: NumPy needs no bytes object for each."""
+    numpy = require("numpy", extra="numpy")
+    array, stored, wanted = numpy.ndarray, numpy.dtype(">i8"), numpy.dtype("M8[ns]")
+
+    def read(raws: list[bytes]) -> list[Any]:
+        joined = b"".join(raws)
+        if len(joined) != width * len(raws):
+            raise DecodeError("a key has another length than all of its kind", expected=f"{width - 2} bytes")
+        return list(array(len(raws), stored, joined, start, width).astype(wanted))
+
+    return read
+
+
+def _one_key(map_: RangeReads[Any, Any], raw: bytes) -> Any:
     try:
         return map_.key_codec.decode(raw[2:])
     except DecodeError as exc:
         raise map_.undecodable(raw, exc) from exc
 
 
-def _values(map_: MapBase[Any, Any], raws: list[bytes], datas: list[Any]) -> Iterator[Any]:
-    if datas and (type(datas[0]) is bytes or map_.value_codec.views):
-        decode = map_.value_codec.decode
-        at = 0
-        try:
-            for at, data in enumerate(datas):  # noqa: B007  the place of a failure is needed below
-                yield decode(data)
-        except GeneratorExit:
-            raise
-        except Exception as exc:
-            raise map_.undecodable(raws[at], exc) from exc
-    else:
+def values(map_: RangeReads[Any, Any], raws: list[bytes], datas: list[Any]) -> Iterator[Any]:
+    """Yield the values of raw records, each decoded when it is asked for; `DecodeError` names its record."""
+    codec = map_.value_codec
+    if not datas or not (type(datas[0]) is bytes or codec.views):
         yield from map(map_.from_raw, raws, datas)
+        return
+    rest = iter(datas)
+    try:
+        yield from map(codec.decode, rest)
+    except Exception as exc:
+        raise map_.undecodable(raws[-1 - length_hint(rest)], exc) from exc

@@ -47,8 +47,8 @@ class Schema:
 
     def _attach_annotated(self, db: Database) -> None:
         for name, hint in get_type_hints(type(self)).items():
-            if isinstance(hint, type) and issubclass(hint, Map) and hint._zlmdb_oid is not None:
-                setattr(self, name, db.attach_table(hint))
+            if isinstance(hint, type) and issubclass(hint, Map):
+                setattr(self, name, db.attach_table(hint))  # which says so if it was not declared with @table
 
     if TYPE_CHECKING:
 

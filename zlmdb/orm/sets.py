@@ -5,13 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableSet
 from collections.abc import Set as AbstractSet
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from zlmdb.codecs import KeyCodec, compose, key_codec, set_member
 from zlmdb.errors import DataError, SchemaError, TableDeclaration, WrongType
 from zlmdb.orm import ranges
 from zlmdb.orm.map import Map
 from zlmdb.orm.plan import Plan
+from zlmdb.orm.reading import Part
 from zlmdb.storage import EngineError, Transaction, clear, end_of_prefix, is_empty, scan
 
 K = TypeVar("K")
@@ -103,8 +104,8 @@ class SetMap(Map[K, "LiveSet[M]"]):
     def select(
         self,
         txn: Transaction,
-        from_key: K | None = None,
-        to_key: K | None = None,
+        from_key: K | Part | None = None,
+        to_key: K | Part | None = None,
         return_keys: bool = True,
         return_values: bool = True,
         reverse: bool = False,
@@ -143,27 +144,40 @@ class SetMap(Map[K, "LiveSet[M]"]):
             if limit is not None:
                 limit -= 1
 
-    def bounds(self, txn: Transaction, from_key: K | None, to_key: K | None, prefix: Any) -> tuple[bytes, bytes | None]:
+    def bounds(
+        self, txn: Transaction, from_key: K | Part | None, to_key: K | Part | None, prefix: Any
+    ) -> tuple[bytes, bytes | None]:
         """Return the raw range of whole sets for these bounds."""
         self.check(txn)
         begin = self.raw_prefix
-        if prefix is not None and self.key_codec.parts:
-            begin += self.pairs.encode_prefix(prefix)
-        elif prefix is not None:  # a leading piece of a text, which is escaped where a member follows it
-            begin += self.key_codec.encode_prefix(prefix).replace(b"\0", b"\0\xff")
+        try:
+            if prefix is not None and self.key_codec.parts:
+                begin += self.pairs.encode_prefix(prefix)
+            elif prefix is not None:  # a leading piece of a text, which is escaped where a member follows it
+                begin += self.key_codec.encode_prefix(prefix).replace(b"\0", b"\0\xff")
+        except DataError as exc:
+            raise exc.at(self.title) from exc.__cause__
         low, high = begin, end_of_prefix(begin)
         if from_key is not None:
-            low = max(low, self.raw_set(from_key)[0])
+            low = max(low, self._raw_bound(from_key))
         if to_key is not None:
-            end = self.raw_set(to_key)[0]
+            end = self._raw_bound(to_key)
             high = end if high is None else min(high, end)
         return low, high
+
+    def _raw_bound(self, key: Any) -> bytes:
+        if type(key) is not tuple or len(key) >= len(self.key_codec.parts):
+            return self.raw_set(cast("K", key))[0]
+        try:
+            return self.raw_prefix + self.pairs.encode_prefix(key)
+        except DataError as exc:
+            raise exc.at(self.title) from exc.__cause__
 
     def count(self, txn: Transaction, prefix: Any = None) -> int:
         """Count the sets that are not empty."""
         return sum(1 for _ in self.select(txn, prefix=prefix, return_keys=False, return_values=False))
 
-    def count_range(self, txn: Transaction, from_key: K | None, to_key: K | None) -> int:
+    def count_range(self, txn: Transaction, from_key: K | Part | None, to_key: K | Part | None) -> int:
         """Count the sets that are not empty with ``from_key <= key < to_key``."""
         return sum(1 for _ in self.select(txn, from_key, to_key, return_keys=False, return_values=False))
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zlmdb.errors import KeyExists, NullViolation, RecordChanged, RecordMissing, ZlmdbError
+from zlmdb.errors import KeyExists, NullViolation, RecordChanged, RecordMissing
 from zlmdb.orm.index import Entry, Index
 from zlmdb.orm.plan import Plan
 from zlmdb.storage import EngineError, Transaction, clear
@@ -137,7 +137,9 @@ def _claim_all(table: Map[Any, Any], txn: Transaction, new: Entries, written: li
                 written.append(raw)
             elif (stale := index.take_over(txn, entry)) is not None:
                 replaced.append((raw, stale))
-    except ZlmdbError:
+    except Exception as exc:
+        if isinstance(exc, EngineError):
+            raise  # the transaction cannot go on
         for raw in written:
             txn.erase(raw)
         for entry in replaced:

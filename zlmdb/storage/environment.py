@@ -97,7 +97,11 @@ class Environment:
             if txn.thread == me:
                 txn.abandon()
         with self._resizing:
-            self._wait_until_idle("close", _PATIENCE)
+            try:
+                self._wait_until_idle("close", _PATIENCE)
+            except TransactionsRunning:
+                self.begin_raw = self._raw.begin
+                raise
             self._raw.close()
 
     def _refuse_closed(self, *_args: Any, **_kwargs: Any) -> Any:

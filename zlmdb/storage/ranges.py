@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
+from operator import itemgetter
 from typing import Any, Final
 
 from zlmdb.storage.faults import EngineError
@@ -17,6 +18,9 @@ from zlmdb.storage.transaction import Transaction
 _FIRST_CHUNK: Final = 16
 _LARGEST_CHUNK: Final = 512
 _COUNTED_CHUNK: Final = 4096
+_CHUNK_BYTES: Final = 1 << 20  # of values: a chunk grows no further than to about this much
+_key_of: Final = itemgetter(0)
+_data_of: Final = itemgetter(1)
 
 Chunk = tuple[list[bytes], list[Any]]
 """Keys and their values, in scan order; the values are empty where none were asked for."""
@@ -45,7 +49,7 @@ def scan(
     if limit == 0 or (high is not None and high <= low):
         return
     try:
-        if txn.write:
+        if txn.write or txn.buffers:  # a view must not be kept for later: its transaction may have ended by then
             yield from _step(txn, low, high, reverse, values, limit)
         else:
             yield from _stride(txn, low, high, reverse, values, limit)
@@ -83,7 +87,7 @@ def _stride(
             limit -= inside
         if inside < size or limit == 0:
             return
-        size = min(size * 2, _LARGEST_CHUNK)
+        size = min(size * 2, _LARGEST_CHUNK, 1 + _CHUNK_BYTES * len(keys) // (1 + sum(map(len, datas))))
 
 
 def _columns(found: list[Any], values: bool, buffers: bool) -> Chunk:
@@ -91,8 +95,7 @@ def _columns(found: list[Any], values: bool, buffers: bool) -> Chunk:
         return ([bytes(key) for key in found] if buffers else found), []
     if buffers:
         return [bytes(key) for key, _ in found], [data for _, data in found]
-    keys, datas = zip(*found, strict=True)
-    return list(keys), list(datas)
+    return list(map(_key_of, found)), list(map(_data_of, found))
 
 
 def _inside(keys: list[bytes], low: bytes, high: bytes | None, reverse: bool) -> int:
@@ -148,13 +151,17 @@ def count(txn: Transaction, low: bytes, high: bytes | None) -> int:
 
 def clear(txn: Transaction, low: bytes, high: bytes | None) -> int:
     """Delete the records of the range; return how many there were."""
+    if high is not None and high <= low:
+        return 0
     deleted = 0
     try:
         cursor = txn.cursor()
-        cursor.set_range(low)
         # deleting moves to the next record; behind the last one the key is empty
-        while (key := bytes(cursor.key())) and (high is None or key < high):
-            cursor.delete()
+        end = bytes(cursor.key()) if high is not None and cursor.set_range(high) else b""
+        cursor.set_range(low)
+        delete = cursor.delete
+        for _ in iter(cursor.key, end):
+            delete()
             deleted += 1
     except EngineError as exc:
         raise txn.failed(exc) from exc

@@ -8,7 +8,7 @@ import threading
 from dataclasses import fields
 from pathlib import Path
 
-from zlmdb.errors import OptionsConflict
+from zlmdb.errors import OptionsConflict, TransactionsRunning
 from zlmdb.storage.environment import Environment, forked_error
 from zlmdb.storage.formats import data_file
 from zlmdb.storage.opening import Options, file_identity, sync_directory, with_format
@@ -60,7 +60,12 @@ def close_handle(environment: Environment) -> None:
         if not environment.drop_handle():
             return
         _registry.pop(environment.key, None)
-    environment.close()
+        try:
+            environment.close()
+        except TransactionsRunning:
+            environment.add_handle()  # it stays open, and what is given back is to be given back again
+            _registry[environment.key] = environment
+            raise
 
 
 def _open_here(path: str) -> Environment | None:

@@ -65,8 +65,11 @@ class Transaction:
     store: Callable[..., Any] = staticmethod(_read_only)
     erase: Callable[..., Any] = staticmethod(_read_only)
     thread = 0
+    handle: Any = None
+    """Kept as long as the transaction: a handle that nobody keeps is closed."""
     began = 0.0
     _raw: Any = None
+    _abandoned = False
     _at_abort: tuple[Callable[[], object], ...] = ()
     _at_commit: tuple[Callable[[], object], ...] = ()
 
@@ -121,7 +124,13 @@ class Transaction:
     ) -> None:
         raw = self._raw
         if raw is None:
-            return  # abandoned: the database was closed inside this transaction
+            if self.write and exc_type is None and self._abandoned:
+                raise faults.DatabaseClosed(
+                    "the database was closed inside this transaction; nothing was committed",
+                    where=self.environment.path,
+                    next_step="close it after the transaction, or use a handle of its own inside",
+                )
+            return
         if not self.write:
             raw.abort()
             self._finish()
@@ -183,6 +192,7 @@ class Transaction:
         """Roll back at once; the database is being closed inside this transaction."""
         raw = self._raw
         if raw is not None:
+            self._abandoned = True
             raw.abort()
             self._finish()
             self._call(self._at_abort[::-1])
@@ -263,6 +273,13 @@ class Transaction:
         """
         if isinstance(exc, DatabaseError):
             raise exc
+        if self._raw is None:
+            return faults.TransactionFinished(
+                "the transaction has ended",
+                where=self.environment.path,
+                got=str(exc),
+                next_step="read everything inside `with db.begin() as txn:`",
+            )
         fault = self.environment.fault(exc)
         if self.write and not isinstance(exc, (lmdb.BadValsizeError, lmdb.ReadonlyError)):
             self.poison = self.poison or fault
@@ -297,11 +314,18 @@ class Savepoint:
 
     def __init__(self, txn: Transaction) -> None:
         self._txn = txn
+        self._parent: Any = None
 
     def __enter__(self) -> Transaction:
         txn = self._txn
         if not txn.write:
             _read_only()
+        if self._parent is not None:
+            raise ConfigError(
+                "a savepoint is entered inside itself",
+                where=txn.environment.path,
+                next_step="call txn.savepoint() for each `with`",
+            )
         self._parent = txn._raw or _not_running()
         self._aborts, self._commits = len(txn._at_abort), len(txn._at_commit)
         try:
@@ -319,6 +343,7 @@ class Savepoint:
         if raw is None:
             return
         txn._bind(self._parent)
+        self._parent = None
         if exc_type is None and poison is None:
             try:
                 raw.commit()

@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""Check a database: its catalogue, that every record can be read, and that indexes say what their tables say."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+
+from zlmdb.codecs import value_codec
+from zlmdb.errors import ConfigError, DecodeError, WrongType
+from zlmdb.orm import catalogue
+from zlmdb.orm.agreement import Agreement
+from zlmdb.orm.findings import Findings, Problem
+from zlmdb.orm.map import Map
+from zlmdb.orm.sets import SetMap
+from zlmdb.storage import Transaction, end_of_prefix, scan
+
+if TYPE_CHECKING:
+    from zlmdb.orm.database import Database
+
+_SLOT: Final = struct.Struct(">H")
+_CATALOGUE: Final = "catalogue"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a check found. ``str(report)`` says it all, one line for each problem."""
+
+    problems: list[Problem]
+    """The first problems, in the order catalogue, records, indexes; after a repair, those that remain."""
+    found: int
+    """How many problems there are, listed or not."""
+    records: dict[str, int]
+    """Records read, by title: the catalogue, each table, each index."""
+    unlisted_slots: list[int]
+    """Slots that hold records and have no entry in the catalogue; no fault, as fixed slots need none."""
+    repaired: dict[str, tuple[int, int]]
+    """Index records (deleted, written) by a repair, for each index that was changed."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no problem."""
+        return not self.found
+
+    def __str__(self) -> str:
+        """Return the problems and what was done, one line each."""
+        lines = [str(problem) for problem in self.problems]
+        if self.found > len(lines):
+            lines.append(f"{self.found - len(lines)} more problems")
+        for title, (deleted, written) in self.repaired.items():
+            lines.append(f"{title}: repaired, {deleted} entries deleted, {written} written")
+        if self.unlisted_slots:
+            lines.append(f"slots that hold records and are in no catalogue entry: {self.unlisted_slots}")
+        return "\n".join([*lines, f"{sum(self.records.values())} records read, {self.found or 'no'} problems"])
+
+
+def check(db: Database, *maps_or_schemas: Any, repair: bool = False, limit: int = 1000) -> Report:
+    """Check the catalogue, and the records and indexes of the attached maps (or schemas) given.
+
+    Reads one snapshot, in bounded memory: at most ``limit`` problems are listed, the others are counted.
+    A map that is an index is checked with its table. ``repair`` then makes the indexes that disagree agree,
+    in one write transaction: all or nothing. It deletes no row, and no index record of a row that cannot be
+    read; two rows that claim one unique key stay as they are, and stay reported.
+
+    Blocks as long as it reads, so not on an event loop's thread; while it runs, the file grows with what
+    is written meanwhile. Raises `NotAttached`, `WrongDatabase`, `WrongType`, and with ``repair`` what
+    beginning and committing a write transaction raise.
+    """
+    if type(limit) is not int or limit < 0:
+        raise ConfigError("not a limit", where="check", got=limit, expected="an int >= 0")
+    tables = _tables(maps_or_schemas)
+    findings, records = Findings(limit), dict[str, int]()
+    with db.begin() as txn:
+        for table in tables:
+            table.check(txn)
+        unlisted = _check_catalogue(txn, findings, records)
+        done = [_check_table(table, txn, findings, records) for table in tables]
+    agreements = [agreement for each in done for agreement in each]
+    if repair and any(agreement.mendable for agreement in agreements):
+        agreements = _mend(db, agreements, limit)
+    for agreement in agreements:
+        findings.extend(agreement.findings)
+    repaired = {each.index.title: (each.deleted, each.written) for each in agreements if each.deleted or each.written}
+    return Report(findings.problems, findings.total, records, unlisted, repaired)
+
+
+def _tables(maps_or_schemas: tuple[Any, ...]) -> list[Map[Any, Any]]:
+    found: dict[int, Map[Any, Any]] = {}
+    for given in maps_or_schemas:
+        for map_ in _maps(given):
+            table: Any = map_ if map_._index_attached_to is None else map_._index_attached_to
+            found[id(table)] = table
+    return list(found.values())
+
+
+def _maps(given: Any) -> list[Map[Any, Any]]:
+    if isinstance(given, Map):
+        return [given]
+    held = [value for value in getattr(given, "__dict__", {}).values() if isinstance(value, Map)]
+    if not held or isinstance(given, type):
+        raise WrongType(
+            "neither a map nor a schema that holds maps",
+            where="check",
+            got=given,
+            expected="maps or schemas",
+            next_step="attach it, and give what db.attach(…) or db.attach_table(…) returned",
+        )
+    return held
+
+
+# --- the catalogue -----------------------------------------------------------------------------------
+
+
+def _check_catalogue(txn: Transaction, findings: Findings, records: dict[str, int]) -> list[int]:
+    """Check the entries; return the slots that hold records and are in none."""
+    verify = value_codec("Cbor").verify
+    named: set[int] = set()
+    slots: dict[UUID, int] = {}
+    records[_CATALOGUE] = 0
+    for raw, data in catalogue.records(txn):
+        records[_CATALOGUE] += 1
+        named.add(int.from_bytes(raw[2:4], "big"))
+        try:
+            entry = catalogue.decode(raw, data)
+            if verify is not None:
+                verify(data)
+        except DecodeError as exc:
+            findings.add(Problem(_CATALOGUE, _CATALOGUE, 0, raw[2:], _told(exc)))
+            continue
+        first = slots.setdefault(entry.oid, entry.slot)
+        if first != entry.slot:
+            what = f"the table {entry.oid} has slot {first} already"
+            findings.add(Problem("duplicate table", _CATALOGUE, 0, entry.slot, what))
+    return [slot for slot in _used_slots(txn, findings) if slot and slot not in named]
+
+
+def _used_slots(txn: Transaction, findings: Findings) -> Iterator[int]:
+    """Yield the slots that hold records, skipping from one to the next."""
+    low: bytes | None = b"\0"
+    while low is not None:
+        found = next(scan(txn, low, None, values=False, limit=1), None)
+        if found is None:
+            return
+        raw = found[0][0]
+        if len(raw) < _SLOT.size:
+            findings.add(Problem("no slot", "the file", 0, raw, "the key is too short to begin with a slot"))
+            low = raw + b"\0"
+        else:
+            yield _SLOT.unpack_from(raw)[0]
+            low = end_of_prefix(raw[: _SLOT.size])
+
+
+# --- records and indexes -----------------------------------------------------------------------------
+
+
+def _check_table(
+    table: Map[Any, Any], txn: Transaction, findings: Findings, records: dict[str, int]
+) -> list[Agreement]:
+    agreements = [Agreement(index, txn, findings.limit) for index in table._indexes.values()]
+    records[table.title] = _compare(table, txn, findings, agreements)
+    for agreement in agreements:
+        records[agreement.index.title] = agreement.check_entries()
+    return agreements
+
+
+def _mend(db: Database, agreements: list[Agreement], limit: int) -> list[Agreement]:
+    """Bring the indexes that disagree into agreement, and return what is to be reported instead."""
+    result: list[Agreement] = []
+    with db.begin(write=True) as txn:
+        for table in {id(each.index.table): each.index.table for each in agreements}.values():
+            own = [each for each in agreements if each.index.table is table]
+            again = [Agreement(each.index, txn, limit, mend=True) if each.mendable else each for each in own]
+            mending = [each for each in again if each not in own]
+            if mending:
+                _compare(table, txn, Findings(0), mending)  # what is wrong with the rows themselves is known
+            for agreement in mending:
+                agreement.check_entries()
+            result += again
+    return result
+
+
+def _compare(table: Map[Any, Any], txn: Transaction, findings: Findings, agreements: list[Agreement]) -> int:
+    """Read the whole table and compare each row with its index records; return the number of rows."""
+    count = 0
+    for raws, datas in scan(txn, *table.bounds(txn, None, None, None)):
+        for raw, data in zip(raws, datas, strict=True):
+            count += 1
+            if isinstance(table, SetMap):
+                _check_member(table, raw, data, findings)
+            elif row := _read_record(table, raw, data, findings):
+                for agreement in agreements:
+                    agreement.check_row(*row)
+    return count
+
+
+def _read_record(table: Map[Any, Any], raw: bytes, data: bytes, findings: Findings) -> tuple[Any, Any] | None:
+    def problem(kind: str, key: Any, exc: Exception) -> None:
+        findings.add(Problem(kind, table.title, table.slot or 0, key, _told(exc)))
+
+    try:
+        key = table.key_codec.decode(raw[2:])
+    except Exception as exc:  # noqa: BLE001  a codec of the application's own may raise anything
+        problem("undecodable key", raw[2:], exc)
+        key = None
+    try:
+        value = table.from_raw(raw, data)
+    except DecodeError as exc:
+        problem("undecodable value", raw[2:] if key is None else key, exc)
+        return None
+    verify = table.value_codec.verify
+    try:
+        if verify is not None:
+            verify(data)
+    except Exception as exc:  # noqa: BLE001  as above
+        problem("trailing bytes", raw[2:] if key is None else key, exc)
+    return None if key is None else (key, value)
+
+
+def _check_member(table: SetMap[Any, Any], raw: bytes, data: bytes, findings: Findings) -> None:
+    try:
+        key = table.split(raw)
+    except DecodeError as exc:
+        findings.add(Problem("undecodable key", table.title, table.slot or 0, raw[2:], _told(exc)))
+        return
+    if data:
+        what = f"a member of a set has {len(data)} bytes of data, and none are written"
+        findings.add(Problem("undecodable value", table.title, table.slot or 0, key, what))
+
+
+def _told(exc: Exception) -> str:
+    if not isinstance(exc, DecodeError):
+        return f"{type(exc).__name__}: {exc}"
+    return f"{exc.what}: {exc.__cause__}" if exc.__cause__ else exc.what
