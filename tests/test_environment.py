@@ -285,7 +285,7 @@ with zlmdb.Database(sys.argv[1], maxsize=1 << 24) as db, db.begin(write=True) as
 
 def test_closing_inside_a_transaction_of_this_thread_rolls_it_back(tmp_path: Path) -> None:
     db = zlmdb.Database(tmp_path / "db")
-    with db.begin(write=True) as txn:
+    with pytest.raises(errors.DatabaseClosed), db.begin(write=True) as txn:
         words[txn, "a"] = "1"
         db.close()
         with pytest.raises(errors.TransactionFinished):
