@@ -23,6 +23,7 @@ CASES = [
     ("MapOidOid", 2**53 + 1, 1),
     ("MapOidOid", True, 1),
     ("MapOidOid", 1.0, 1),
+    ("MapOidOid", 10**5000, 1),
     ("MapOidOid", 1, 2**53 + 1),
     ("MapUint16Oid", 65536, 1),
     ("MapUint64Oid", 2**64, 1),

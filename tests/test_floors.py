@@ -21,6 +21,7 @@ FLOORS = {
     "zlmdb.workers": 4,
     "zlmdb.testing": 4.5,
     "zlmdb.configuration": 5,
+    "zlmdb.entrypoints": 5,
     "zlmdb.plugins": 5.1,
     "zlmdb.twisted": 6,
 }

@@ -21,6 +21,25 @@ from zlmdb.configuration import check
 from zlmdb.errors import ConfigError, MissingDependency, PluginError
 
 
+@dataclasses.dataclass
+class Numbers:
+    plain: float = 0.0
+    bounded: Annotated[float | None, annotated_types.Ge(0)] = None
+    several: list[float] = dataclasses.field(default_factory=list)
+    nested: dict[str, tuple[float, int]] = dataclasses.field(default_factory=dict)
+    either: float | str = ""
+    unbounded: Annotated[float, pydantic.Field(allow_inf_nan=True)] = 0.0
+
+
+class Model(pydantic.BaseModel):
+    rate: float
+
+
+@dataclasses.dataclass
+class WithModel:
+    model: Annotated[Model, "of pydantic's"]
+
+
 class Mode(enum.Enum):
     FAST = "fast"
 
@@ -252,3 +271,28 @@ def test_whatever_is_configured_gives_an_instance_or_faults_and_coerces_nothing(
     assert type(config.readonly) is bool
     assert config.path == raw["path"]
     assert list(config.tags) == raw.get("tags", [])
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf"), 10**400])
+@pytest.mark.parametrize(
+    ("key", "wrap"),
+    [
+        ("plain", lambda number: number),
+        ("bounded", lambda number: number),
+        ("several", lambda number: [1.5, number]),
+        ("nested", lambda number: {"a": [number, 1]}),
+        ("either", lambda number: number),
+    ],
+)
+def test_numbers_that_are_not_finite_are_refused(key: str, wrap: Any, number: float) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check(Numbers, {key: wrap(number)})
+    (problem,) = caught.value.problems
+    assert problem.startswith(f"store.{key}")
+    assert "expected a finite number" in problem
+
+
+def test_a_field_may_ask_for_infinity_and_models_keep_their_own_rules() -> None:
+    assert check(Numbers, {"unbounded": float("inf")}).unbounded == float("inf")
+    assert check(Numbers, {"plain": 3, "bounded": 0.5, "either": "NaN"}) == Numbers(3.0, 0.5, either="NaN")
+    assert check(WithModel, {"model": {"rate": 1.5}}).model == Model(rate=1.5)

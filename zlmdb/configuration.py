@@ -43,7 +43,8 @@ def check(config: type[ConfigT], raw: object, path: str = "store") -> ConfigT:
     """Return ``raw``, a mapping as read from JSON or YAML, as an instance of the dataclass ``config``.
 
     Keys may be spelt with dashes or underscores. The key ``type`` belongs to the host and is passed over.
-    Values keep their type: "5" is no int, 1 is no bool, true is no int; an int will do for a float. Fields may
+    Values keep their type: "5" is no int, 1 is no bool, true is no int; an int will do for a float, and NaN and
+    infinity only if the field says ``pydantic.Field(allow_inf_nan=True)``. Fields may
     be dataclasses, lists and mappings of them, and what pydantic knows; bounds are given as
     ``Annotated[int, pydantic.Field(ge=0)]`` or with ``annotated_types``, choices as ``Literal``.
     Reads nothing but its arguments; call it from any thread.
@@ -174,7 +175,13 @@ class _Walk:
 
     def _adapter(self, hint: Any, path: str) -> pydantic.TypeAdapter[Any]:
         try:
-            return typing.cast("pydantic.TypeAdapter[Any]", self._pydantic.TypeAdapter(hint))
+            try:
+                adapter = self._pydantic.TypeAdapter(hint, config={"allow_inf_nan": False})
+            except self._pydantic.errors.PydanticUserError as exc:
+                if exc.code != "type-adapter-config-unused":
+                    raise
+                adapter = self._pydantic.TypeAdapter(hint)  # a model of pydantic's has its own configuration
+            return typing.cast("pydantic.TypeAdapter[Any]", adapter)
         except (self._pydantic.errors.PydanticUserError, TypeError) as exc:
             raise PluginError(
                 "the type of this field cannot be checked",
@@ -256,8 +263,11 @@ def _bounds(bounds: tuple[Any, ...]) -> list[str]:
 
 
 def _opinions(error: pydantic.ValidationError) -> str:
-    """Return what a validator of the plugin's own said; pydantic's own findings the type tells better."""
-    found = [each.get("ctx", {}).get("error") for each in error.errors(include_url=False)]
+    """Return what a validator of the plugin's own said; of pydantic's own findings the type tells most as well."""
+    errors = error.errors(include_url=False)
+    if any(each["type"] == "finite_number" for each in errors):
+        return "expected a finite number"
+    found = [each.get("ctx", {}).get("error") for each in errors]
     return "; ".join(str(each) for each in found if isinstance(each, Exception))
 
 

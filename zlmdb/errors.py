@@ -18,7 +18,10 @@ _SHOWN: Final = 200  # characters of a value that an error message repeats
 
 def shorten(value: object) -> str:
     """Return ``repr(value)`` cut to a length that fits into a message."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception as exc:  # noqa: BLE001  a message about bad input must not fail on it (numbers of 5,000 digits do)
+        text = f"<{type(value).__name__} whose repr fails: {type(exc).__name__}>"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
 

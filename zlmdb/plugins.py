@@ -24,6 +24,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from zlmdb.configuration import check
+from zlmdb.entrypoints import Offer, normalized, offers
 from zlmdb.errors import ConfigError, PluginError, PluginMissing
 
 __all__ = ["API_VERSION", "GROUP", "RESERVED_KEYS", "Context", "Found", "ManagedStore", "Plugin", "Registry", "State"]
@@ -112,7 +113,10 @@ class Plugin(Generic[ConfigT]):
 
 @dataclasses.dataclass
 class Found:
-    """An entry point of the group; ``state`` is found, loaded or failed, and ``reason`` says why it failed."""
+    """An entry point of the group; ``state`` is found, loaded or failed, and ``reason`` says why it failed.
+
+    A failed one without a name stands for all of a distribution whose metadata cannot be read.
+    """
 
     name: str
     distribution: str
@@ -137,15 +141,14 @@ class Registry:
     def found(self) -> list[Found]:
         """List what is installed, by name and distribution, without importing any of it."""
         if self._found is None:
-            entries = importlib.metadata.entry_points(group=GROUP)
-            self._found = sorted(map(_describe, entries), key=lambda found: (found.name, found.distribution))
+            self._found = sorted(map(_found, offers(GROUP)), key=lambda found: (found.name, found.distribution))
         return list(self._found)
 
     def load(self, reference: str) -> Plugin[Any]:
         """Import and check the plugin of this reference, once; a failed one is tried again when asked again.
 
         Raises:
-            PluginMissing: nothing installed goes by this reference.
+            PluginMissing: nothing installed goes by this reference, or it is no string.
             PluginError: it cannot be imported (``step`` "import"), breaks the contract ("check"), or several
                 distributions offer the name ("find").
         """
@@ -163,21 +166,24 @@ class Registry:
         return self._plugins[key]
 
     def _find(self, reference: str) -> Found | None:
-        offers = [found for found in self.found() if found.name == reference]
-        if not offers:
+        if not isinstance(reference, str):
+            raise self._missing(reference)
+        named = [found for found in self.found() if found.name]
+        matching = [found for found in named if found.name == reference]
+        if not matching:
             distribution, _, name = reference.rpartition(":")
-            wanted = (_normalized(distribution), name)
-            offers = [found for found in self.found() if (_normalized(found.distribution), found.name) == wanted]
-        if len(offers) > 1:
+            wanted = (normalized(distribution), name)
+            matching = [found for found in named if (normalized(found.distribution), found.name) == wanted]
+        if len(matching) > 1:
             raise PluginError(
                 "several distributions offer a plugin of this name",
                 got=reference,
-                expected=" or ".join(f"{found.distribution}:{found.name}" for found in offers),
+                expected=" or ".join(f"{found.distribution}:{found.name}" for found in matching),
                 next_step="ask for one of these, or uninstall the others",
                 plugin=reference,
                 step="find",
             )
-        return offers[0] if offers else None
+        return matching[0] if matching else None
 
     def _load_directly(self, reference: str) -> Plugin[Any]:
         if not re.fullmatch(r"[\w.]+:[\w.]+", reference):
@@ -191,34 +197,30 @@ class Registry:
                 raise self._missing(reference) from cause
             raise
 
-    def _missing(self, reference: str) -> PluginMissing:
-        names = sorted({found.name for found in self.found()})
-        near = difflib.get_close_matches(reference, names)
+    def _missing(self, reference: object) -> PluginMissing:
+        names = sorted({found.name for found in self.found() if found.name})
+        near = difflib.get_close_matches(reference, names) if isinstance(reference, str) else []
+        damaged = [found.distribution or "one without a name" for found in self.found() if not found.name]
+        install = f"repair {', '.join(damaged)}, or install what offers it" if damaged else "install what offers it"
         return PluginMissing(
             "there is no such plugin",
             got=reference,
             expected=f"one of the installed: {', '.join(names) or 'none'}; or package:attribute",
-            next_step=f"did you mean {' or '.join(map(repr, near))}?" if near else "install what offers it",
-            plugin=reference,
+            next_step=f"did you mean {' or '.join(map(repr, near))}?" if near else install,
+            plugin=str(reference),
             step="find",
         )
 
 
-def _describe(entry: importlib.metadata.EntryPoint) -> Found:
-    distribution = entry.dist
-    name, version = (distribution.name, distribution.version) if distribution else ("", "")
-    return Found(entry.name, name, version, entry.value)
-
-
-def _normalized(distribution: str) -> str:
-    """Spell the name of a distribution as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+def _found(offer: Offer) -> Found:
+    state = State.FAILED if offer.reason else State.FOUND
+    return Found(offer.name, offer.distribution, offer.version, offer.value, state, offer.reason)
 
 
 def _import(name: str, value: str) -> object:
     try:
         return importlib.metadata.EntryPoint(name, value, GROUP).load()
-    except Exception as exc:
+    except (Exception, SystemExit) as exc:
         raise PluginError(
             f"{value} cannot be imported: {type(exc).__name__}: {exc}",
             where=f"plugin {name!r}",

@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, TypeVar, TypeVarTuple, overload
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
-from zlmdb.errors import WrongThread
+from zlmdb.errors import WrongThread, WrongType
 from zlmdb.orm import Database, Map, Schema
 from zlmdb.orm.functions import check_function
 from zlmdb.storage import Transaction
@@ -105,8 +105,8 @@ def open_database(
 class AsyncDatabase:
     """A database with one writer thread and a few reader threads; made by `open_database`.
 
-    To be used on the reactor's thread. Nothing but `begin` raises: bad input, and use after closing
-    (`DatabaseClosed`), give failed Deferreds. ``async with`` closes it at the end of the block.
+    To be used on the reactor's thread. Nothing but `begin` and `map` raises, which give no Deferreds: bad input,
+    and use after closing (`DatabaseClosed`), give failed Deferreds. ``async with`` closes it at the end of the block.
     """
 
     def __init__(self, engine: Engine, bridge: Bridge) -> None:
@@ -128,7 +128,14 @@ class AsyncDatabase:
         return self._bridge.threaded(self.database.attach, schema)
 
     def map(self, map_: Map[K, V]) -> AsyncMap[K, V]:
-        """Return the asynchronous form of an attached map."""
+        """Return the asynchronous form of an attached map; raises `WrongType` for what is no map."""
+        if not isinstance(map_, Map):
+            raise WrongType(
+                "not a map",
+                where=str(self.database.path),
+                got=map_,
+                expected="a map object, such as MapStringJson(7) or an attribute of an attached schema",
+            )
         return AsyncMap(self._engine, self._bridge, map_)
 
     def read(self, function: Callable[[Transaction, *Ts], T], *args: *Ts) -> Deferred[T]:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
-from functools import partial
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from twisted.internet.defer import Deferred
@@ -25,9 +24,10 @@ class AsyncMap(Generic[K, V]):
     """What `AsyncDatabase.map` returns. To be used on the reactor's thread.
 
     Nothing raises: bad input, and use after closing (`DatabaseClosed`), give failed Deferreds. Writes are
-    checked and encoded when they are called, so the value may be changed afterwards. They fire after their
-    commit; `put` and `put_many` alone follow the ``durability`` asked for, since they answer nothing.
-    Reads see what is committed. A set-valued map gives plain sets.
+    checked and encoded when they are called, so the value may be changed afterwards; not so with more than 256
+    items in one `put_many` or `delete_many`. They fire after their commit; `put` and `put_many` alone follow the
+    ``durability`` asked for, since they answer nothing. Reads see what is committed. A set-valued map gives plain
+    sets, `iterate` frozen ones.
 
     Cancelling the Deferred of a write takes it back if it has not begun; otherwise its outcome is logged.
     """
@@ -83,11 +83,16 @@ class AsyncMap(Generic[K, V]):
         return self._read(self._calls.get_many, keys)
 
     def put_many(self, items: Iterable[tuple[K, V]], *, durability: Durability | None = None) -> Deferred[None]:
-        """Store records, all or none."""
+        """Store records, all or none.
+
+        Of more than 256 the others are checked and encoded on the writer's thread, so that the reactor has its
+        turns meanwhile: until the Deferred fires, which is after the commit whatever the durability, their values
+        must not be changed. The order of calls is kept all the same.
+        """
         return self._write(self._calls.put_many, items, durability)
 
     def delete_many(self, keys: Iterable[K]) -> Deferred[int]:
-        """Delete records, all or none, and return how many there were."""
+        """Delete records, all or none, and return how many there were; more than 256 as `put_many` does."""
         return self._write(self._calls.delete_many, keys)
 
     def count(self, prefix: Any = None) -> Deferred[int]:
@@ -174,17 +179,15 @@ class AsyncMap(Generic[K, V]):
         there all the time comes exactly once, and keys are in order.
         """
         check_positive("page_size", page_size)
-        page = partial(
-            self._calls.page, size=page_size, reverse=reverse, from_key=from_key, to_key=to_key, prefix=prefix
-        )
-        after: K | None = None
+        query = {"limit": page_size, "reverse": reverse, "from_key": from_key, "to_key": to_key, "prefix": prefix}
+        token = None
         while True:
-            rows = await self._bridge.threaded(page, after)
-            for row in rows:
-                yield row
-            if len(rows) < page_size:
+            page = await self._bridge.threaded(self._calls.page, token, **query)
+            for record in page:
+                yield record
+            token = page.token
+            if token is None:
                 return
-            after = rows[-1][0]
 
     # --- the way there
 

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from zlmdb.orm import Map, Plan
+from zlmdb.orm import Map, Page, Plan
 from zlmdb.orm.sets import LiveSet
 from zlmdb.workers.engine import Engine
-from zlmdb.workers.operation import Durability, Operation
+from zlmdb.workers.limits import check_choice
+from zlmdb.workers.operation import DURABILITIES, Durability, Operation
 from zlmdb.workers.pace import Pace
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
 R = TypeVar("R")
+X = TypeVar("X")
+_ENCODED_AT_ONCE = 256  # items of put_many and delete_many: 2 ms of the calling thread
 _BETWEEN_PAUSES = 128  # records that a scan decodes before the loop's thread gets its turn
 
 
@@ -28,6 +32,9 @@ class MapCalls(Generic[K, V]):
 
     Writes are checked and encoded when they are called, on the calling thread; only bytes go to the writer.
     They raise what encoding raises, and what `Writer.submit` raises. Reads run on the calling thread.
+
+    Of many items in one call the first 256 are encoded so, and all others on the writer's thread when it is their
+    turn: what is wrong with those is the operation's outcome, and they must not be changed until it comes.
     """
 
     def __init__(self, engine: Engine, map_: Map[K, V]) -> None:
@@ -44,9 +51,13 @@ class MapCalls(Generic[K, V]):
         return self._submit(plan, "put", durability or self.engine.durability)
 
     def put_many(self, items: Iterable[tuple[K, V]], durability: Durability | None) -> Operation[None]:
-        """Store records, all or none."""
-        plans = [self.map.plan_put(key, value, self._limit) for key, value in items]
-        return self._submit_many(plans, "put_many", _nothing, durability or self.engine.durability)
+        """Store records, all or none; more than 256 are answered after their commit, whatever the durability."""
+
+        def plan(item: tuple[K, V]) -> Plan[None]:
+            key, value = item
+            return self.map.plan_put(key, value, self._limit)
+
+        return self._submit_many(items, plan, "put_many", _nothing, durability or self.engine.durability)
 
     def insert(self, key: K, value: V) -> Operation[None]:
         """Store a new record; fails with `KeyExists`."""
@@ -62,8 +73,7 @@ class MapCalls(Generic[K, V]):
 
     def delete_many(self, keys: Iterable[K]) -> Operation[int]:
         """Delete records, all or none; the outcome is how many there were."""
-        plans = [self.map.plan_delete(key, self._limit) for key in keys]
-        return self._submit_many(plans, "delete_many", sum)
+        return self._submit_many(keys, lambda key: self.map.plan_delete(key, self._limit), "delete_many", sum)
 
     def pop(self, key: K) -> Operation[V | None]:
         """Delete a record; the outcome is its value, or None."""
@@ -78,22 +88,33 @@ class MapCalls(Generic[K, V]):
         return self.engine.writer.submit(plan, what=what, size=plan.size, durability=durability)
 
     def _submit_many(
-        self, plans: Sequence[Plan[T]], verb: str, total: Callable[[list[T]], R], durability: Durability = "commit"
+        self,
+        items: Iterable[X],
+        plan: Callable[[X], Plan[T]],
+        verb: str,
+        total: Callable[[list[T]], R],
+        durability: Durability = "commit",
     ) -> Operation[R]:
+        items = list(items)
+        plans = [plan(item) for item in items[:_ENCODED_AT_ONCE]]
+        later = items[_ENCODED_AT_ONCE:]
+        if later:
+            check_choice("durability", durability, DURABILITIES)
+            durability = "commit"  # nothing is acknowledged that was not checked
         pace = self.engine.writer.pace
 
         def run(txn: Transaction) -> R:
             done = []
-            for plan in plans:
-                done.append(plan(txn))
+            for each in chain(plans, map(plan, later)):
+                done.append(each(txn))
                 pace()
             return total(done)
 
         return self.engine.writer.submit(
             run,
             what=f"{verb} {self._title}",
-            records=len(plans),
-            size=sum(plan.size for plan in plans),
+            records=len(items),
+            size=sum(each.size for each in plans) * len(items) // (len(plans) or 1),  # the others taken to be alike
             durability=durability,
         )
 
@@ -125,17 +146,10 @@ class MapCalls(Generic[K, V]):
         with self.engine.database.begin() as txn:
             return list(paced(self.map.select(txn, **bounds)))
 
-    def page(self, after: K | None, size: int, *, reverse: bool, **bounds: Any) -> list[tuple[K, V]]:
-        """Return up to ``size`` records behind the key ``after`` (None: from the start), in this direction."""
-        if after is None:
-            return self.select(reverse=reverse, limit=size, **bounds)
-        if reverse:
-            return self.select(reverse=True, limit=size, **{**bounds, "to_key": after})
-        rows = self.select(limit=size + 1, **{**bounds, "from_key": after})
-        encode = self.map.key_codec.encode
-        if rows and encode(rows[0][0]) == encode(after):  # it may have been deleted meanwhile
-            del rows[0]
-        return rows[:size]
+    def page(self, after: str | None, **query: Any) -> Page[K, V]:
+        """Return what `Map.page` returns for the token ``after``, in a transaction of its own."""
+        with self.engine.database.begin() as txn:
+            return self.map.page(txn, after=after, **query)
 
 
 def _nothing(_done: object) -> None:
