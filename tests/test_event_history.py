@@ -148,7 +148,7 @@ def test_a_pattern_that_matches_rarely_gives_short_pages_and_misses_nothing(
     db: zlmdb.Database, history: EventHistory
 ) -> None:
     append(db, history, *(event(n, topic="org.rare" if n % 50 == 49 else "com.a") for n in range(200)))
-    found = list(pages(db, history, topic="org.", match="prefix", scan_budget=20))
+    found = list(pages(db, history, topic=".rare", match="wildcard", scan_budget=20))
     assert len(found) == 11
     assert {len(page.events) for page in found} == {0, 1}
     assert publications(found) == [49, 99, 149, 199]
@@ -310,6 +310,8 @@ def test_a_token_continues_its_own_query_only(db: zlmdb.Database, history: Event
         {"publisher": -1},
         {"from_ns": 1.5},
         {"until_ns": 2**64},
+        {"topic": "com.\ud800"},
+        {"max_bytes": 0},
     ],
 )
 def test_wrong_arguments_are_refused(db: zlmdb.Database, history: EventHistory, wrong: Any) -> None:

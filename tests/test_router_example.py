@@ -3,90 +3,22 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import re
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 
 from examples.router.comparison import differences
 from examples.router.measure import Durations, Heartbeat, percentile
 from examples.router.parameters import status_of
+from tests.router_bench import PATIENCE, ROOT, Router
 from zlmdb import errors
-
-ROOT = Path(__file__).parent.parent
-PATIENCE = 30  # seconds; only a router that hangs gets there
-
-
-class Router:
-    """A running router and a client of it."""
-
-    def __init__(self, data: Path, **config: Any) -> None:
-        stores = json.loads((ROOT / "examples/router/config.json").read_text())["stores"]
-        data.mkdir(exist_ok=True)
-        self.data = data
-        (data / "config.json").write_text(json.dumps({"stores": stores, "port": 0, **config}))
-        self.process = start("--config", str(data / "config.json"), "--data", str(data))
-        assert self.process.stdout is not None
-        ready = self.process.stdout.readline()
-        assert ready.startswith("ready http://127.0.0.1:"), self.process.communicate()[1]
-        self.port = int(ready.rsplit(":", 1)[1])
-        self.cookie = ""
-
-    def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-
-    def ask(
-        self, method: str, path: str, body: Any = None, *, cookie: str | None = None, **headers: str
-    ) -> tuple[int, dict[str, Any]]:
-        """Return status and JSON of the answer; a cookie that it sets is kept."""
-        connection = self.connect()
-        data = body if body is None or isinstance(body, (bytes, str)) else json.dumps(body)
-        connection.request(method, path, data, {"Cookie": self.cookie if cookie is None else cookie, **headers})
-        response = connection.getresponse()
-        if set_cookie := response.getheader("Set-Cookie"):
-            self.cookie = set_cookie.partition(";")[0]
-        assert response.getheader("Content-Type") == "application/json"
-        answer = json.loads(response.read())
-        connection.close()
-        return response.status, answer
-
-    def get(self, path: str, **query: object) -> dict[str, Any]:
-        status, answer = self.ask("GET", f"{path}?{urlencode(query)}")
-        assert status == 200, answer
-        return answer
-
-    def login(self, authid: str) -> None:
-        assert self.ask("POST", "/login", {"authid": authid}) == (200, {"authid": authid})
-
-    def publish(self, topic: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        status, answer = self.ask("POST", "/publish", {"topic": topic, "args": args, "kwargs": kwargs})
-        assert status == 200, answer
-        return answer
-
-    def stop(self) -> dict[str, Any]:
-        """End the router by SIGTERM and return its final statistics."""
-        self.process.send_signal(signal.SIGTERM)
-        output, logged = self.process.communicate(timeout=PATIENCE)
-        assert self.process.returncode == 0, logged
-        assert "Traceback" not in logged
-        statistics: dict[str, Any] = json.loads((self.data / "statistics.json").read_text())
-        assert json.loads(output.removeprefix("stopped ")) == statistics
-        return statistics
-
-
-def start(*arguments: str, module: str = "examples.router") -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", module, *arguments]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 @pytest.fixture(scope="module")
@@ -198,6 +130,15 @@ def test_the_statistics_tell_latency_lateness_and_what_the_stores_did(alice: Rou
     assert statistics["cookies"]["created"] >= statistics["cookies"]["authenticated"] > 0
 
 
+def test_a_page_of_the_history_is_bounded_in_bytes(alice: Router) -> None:
+    sent = [alice.publish("long", "x" * 100_000)["publication"] for _ in range(5)]
+    first = alice.get("/history", topic="long", limit=1000)
+    then = alice.get("/history", topic="long", limit=1000, after=first["token"])
+    assert [len(page["events"]) for page in (first, then)] == [3, 2]
+    assert [event["publication"] for event in first["events"] + then["events"]] == sent
+    assert then["token"] is None
+
+
 # --- bad input
 
 
@@ -217,6 +158,8 @@ def nested(levels: int) -> str:
         (400, "POST", "/publish", b"\xff\xfe", "the body is not JSON"),
         (400, "POST", "/publish", "[]", "not a JSON object, but list"),
         (400, "POST", "/publish", '{"topic": "a", "args": [NaN]}', "NaN is not JSON"),
+        (400, "POST", "/publish", '{"topic": "a", "kwargs": {"x": 1e999}}', "1e999 is larger than any number"),
+        (400, "POST", "/publish", '{"topic": "a", "args": [[-1e999]]}', "-1e999 is larger than any number"),
         (400, "POST", "/publish", nested(60), "nested deeper"),
         (400, "POST", "/publish", nested(100_000), "the body is not JSON"),
         (400, "POST", "/publish", '{"topic": "a", "args": ["\\ud800"]}', ""),
@@ -283,48 +226,6 @@ def test_cookies_and_events_outlive_a_sigterm(tmp_path: Path) -> None:
     finally:
         then.process.kill()
     assert {**published, "args": [1], "kwargs": {"of": {"some": ["depth"]}}}.items() <= event.items()
-
-
-TWO_FAULTS = """{"stores": [
-    {"type": "cookiestore", "path": "c", "length": 5},
-    {"type": "realmstor", "name": "realmstore"}
-]}"""
-
-
-@pytest.mark.parametrize(
-    ("config", "problem"),
-    [
-        ("{", "Expecting property name"),
-        ('{"stores": [{"type": "cookystore"}]}', "router.cookie-store: expected one of the stores ['cookystore']"),
-        (
-            TWO_FAULTS,
-            "stores[1].type: there is no such plugin; got 'realmstor'",
-        ),
-        (
-            TWO_FAULTS,
-            "stores[0].length: expected int >= 6 and <= 64, got 5",
-        ),
-        ('{"stores": [], "prot": 80}', "router.prot: unknown key, did you mean 'port'?"),
-    ],
-)
-def test_a_faulty_configuration_is_told_and_exits_with_2(tmp_path: Path, config: str, problem: str) -> None:
-    (tmp_path / "config.json").write_text(config)
-    process = start("--config", str(tmp_path / "config.json"), "--data", str(tmp_path / "data"))
-    output, faults = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, output) == (2, "")
-    assert "configuration: " in faults
-    assert problem in faults
-    assert "Traceback" not in faults
-
-
-def test_a_port_that_is_taken_is_told_and_the_stores_are_closed(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        process = start("--port", str(port), "--data", str(tmp_path))
-        output, faults = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 1
-    assert re.search(rf"failed: .*127\.0\.0\.1:{port}", faults)
-    assert json.loads(output.removeprefix("stopped "))["stores"] == {"cookiestore": "stopped", "realmstore": "stopped"}
 
 
 def test_the_demonstration_runs_without_a_terminal_and_leaves_nothing_running(tmp_path: Path) -> None:

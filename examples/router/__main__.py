@@ -6,7 +6,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +36,9 @@ def main() -> int:
     observer: Any = FilteringLogObserver(everything, [warnings])
     globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)
     try:
-        config = load(options.config, options.data)
-        if options.port is not None:
-            config = replace(config, port=options.port)
-        options.data.mkdir(parents=True, exist_ok=True)
+        config = load(options.config, options.data, reactor, options.port)
         router = Router(config, reactor)
+        _make_directory(options.data)
     except ConfigError as error:
         for problem in error.problems or (error,):
             print(f"configuration: {problem}", file=sys.stderr)
@@ -57,6 +54,14 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--port", type=int, help="instead of the configured one; 0 for any free one")
     return parser.parse_args()
+
+
+def _make_directory(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        problem = f"--data: expected a directory, or a place where one can be made: {exc}"
+        raise ConfigError(problem, problems=(problem,)) from exc
 
 
 class _Run:
@@ -86,7 +91,7 @@ class _Run:
         return Deferred.fromCoroutine(self._router.stop()).addCallbacks(self._stopped, self._failed)
 
     def _stopped(self, statistics: dict[str, Any]) -> None:
-        text = json.dumps(statistics)
+        text = json.dumps(statistics, allow_nan=False)
         self._statistics.write_text(text + "\n")
         print(f"stopped {text}", flush=True)
 

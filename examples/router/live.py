@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 from twisted.internet.interfaces import IPushProducer
@@ -13,32 +14,50 @@ from zope.interface import implementer  # type: ignore[import-untyped]
 from zlmdb_eventhistory import Match, matches
 
 
+@dataclass(frozen=True)
+class Room:
+    """How much waits for one slow subscriber at most, but for a single event, which may be as long as it likes."""
+
+    events: int
+    bytes: int
+
+
 @implementer(IPushProducer)
 class Subscriber:
     """One open response; events wait in a bounded queue while its client does not read."""
 
-    def __init__(self, request: Any, topic: str, match: Match, room: int) -> None:
+    def __init__(self, request: Any, topic: str, match: Match, room: Room) -> None:
         self.topic = topic
         self.match: Match = match
+        self.sent = 0
+        """Events that were handed to the transport."""
         self._request = request  # a twisted.web Request
         self._room = room
         self._queue: deque[bytes] = deque()
+        self._queued = 0  # bytes
         self._paused = False
         request.registerProducer(self, True)
+        request.write(b": subscribed\n\n")
 
     def offer(self, data: bytes) -> bool:
-        """Send, or keep for later; False if there is no room."""
+        """Send an event, or keep it for later; False if there is no room."""
         if not self._paused:
-            self._request.write(data)
-        elif len(self._queue) < self._room:
+            self._send(data)
+        elif self._has_room(len(data)):
             self._queue.append(data)
+            self._queued += len(data)
         else:
             return False
         return True
 
+    def _has_room(self, size: int) -> bool:
+        room = self._room
+        return not self._queue or (len(self._queue) < room.events and self._queued + size <= room.bytes)
+
     def end(self) -> None:
         """Send what waits and finish the response."""
-        self._request.write(b"".join(self._queue))
+        while self._queue:
+            self._send_first()
         self._request.unregisterProducer()
         self._request.finish()
 
@@ -55,21 +74,31 @@ class Subscriber:
         """Send what waits, as far as the client takes it."""
         self._paused = False
         while self._queue and not self._paused:
-            self._request.write(self._queue.popleft())
+            self._send_first()
 
     def stopProducing(self) -> None:  # noqa: N802
         """Forget what waits: the client is gone."""
         self._queue.clear()
+        self._queued = 0
+
+    def _send_first(self) -> None:
+        data = self._queue.popleft()
+        self._queued -= len(data)
+        self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        self.sent += 1
+        self._request.write(data)
 
 
 class Hub:
     """All subscribers; call it on the reactor's thread."""
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, room: Room) -> None:
         self._room = room
         self._subscribers: set[Subscriber] = set()
-        self.delivered = 0
-        self.dropped = 0
+        self._delivered = 0  # to those who left
+        self._dropped = 0
 
     def subscribe(self, request: Any, topic: str, match: Match) -> None:
         """Answer a request with the events that match, from now on, until its client leaves."""
@@ -77,20 +106,17 @@ class Hub:
         self._subscribers.add(subscriber)
 
         def gone(_: Failure | None) -> None:
-            self._subscribers.discard(subscriber)
+            self._forget(subscriber)
 
         request.notifyFinish().addBoth(gone)
-        subscriber.offer(b": subscribed\n\n")
 
     def deliver(self, topic: str, publication: int, text: str) -> None:
         """Hand an event, a line of JSON, to all whose pattern matches; drop those who do not keep up."""
         data = f"id: {publication}\ndata: {text}\n\n".encode()
         for subscriber in [each for each in self._subscribers if matches(topic, each.topic, each.match)]:
-            if subscriber.offer(data):
-                self.delivered += 1
-            else:
-                self.dropped += 1
-                self._subscribers.discard(subscriber)
+            if not subscriber.offer(data):
+                self._dropped += 1
+                self._forget(subscriber)
                 subscriber.drop()
 
     def end(self) -> None:
@@ -99,5 +125,11 @@ class Hub:
             subscriber.end()
 
     def report(self) -> dict[str, int]:
-        """Return the number of subscribers, of events delivered, and of subscribers dropped."""
-        return {"subscribers": len(self._subscribers), "delivered": self.delivered, "dropped": self.dropped}
+        """Return the number of subscribers, of events handed to their transports, and of subscribers dropped."""
+        delivered = self._delivered + sum(each.sent for each in self._subscribers)
+        return {"subscribers": len(self._subscribers), "delivered": delivered, "dropped": self._dropped}
+
+    def _forget(self, subscriber: Subscriber) -> None:
+        if subscriber in self._subscribers:
+            self._subscribers.remove(subscriber)
+            self._delivered += subscriber.sent

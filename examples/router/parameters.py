@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Any, Final, cast, get_args
 
@@ -51,7 +52,7 @@ def json_body(request: Any) -> dict[str, Any]:
     if request.too_long:
         raise Refused(413, f"the body is longer than {request.max_body} bytes")
     try:
-        body = json.loads(request.content.read(), parse_constant=_no_constant)
+        body = json.loads(request.content.read(), parse_constant=_no_constant, parse_float=_finite)
         nested = _depth(body)
     except (ValueError, RecursionError) as exc:
         raise Refused(400, f"the body is not JSON: {exc}") from exc
@@ -64,6 +65,13 @@ def json_body(request: Any) -> dict[str, Any]:
 
 def _no_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text[:20]} is larger than any number that can be answered")
+    return number
 
 
 def _depth(value: object) -> int:

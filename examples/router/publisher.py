@@ -80,7 +80,8 @@ class Publisher:
             await deferLater(self._reactor, _PAUSE)
         else:
             self.acknowledged += 1
-            print(json.dumps({"publication": answer["publication"], **event}), file=self._log)
+            line = {"publication": answer["publication"], **event}
+            print(json.dumps(line, allow_nan=False), file=self._log)
 
 
 async def main(reactor: Any) -> None:
@@ -95,7 +96,8 @@ async def main(reactor: Any) -> None:
         reactor.addSystemEventTrigger("before", "shutdown", publisher.end)
         await client.login(options.authid)
         await publisher.run(options.in_flight)
-    print(json.dumps({"acknowledged": publisher.acknowledged, "refused": publisher.refused}), flush=True)
+    summary = {"acknowledged": publisher.acknowledged, "refused": publisher.refused}
+    print(json.dumps(summary, allow_nan=False), flush=True)
     await client.close()
 
 

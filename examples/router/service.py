@@ -11,7 +11,7 @@ from twisted.application.service import MultiService
 from twisted.internet.defer import maybeDeferred
 
 from examples.router.configuration import RouterConfig
-from examples.router.live import Hub
+from examples.router.live import Hub, Room
 from examples.router.measure import Heartbeat
 from examples.router.web import Web
 from zlmdb.twisted.stores import StoreService
@@ -32,7 +32,7 @@ class Router:
         self._parent: Any = MultiService()  # type: ignore[no-untyped-call]
         self._stores = StoreService({"stores": config.stores}, reactor, strict=True)
         self._stores.setServiceParent(self._parent)  # type: ignore[no-untyped-call]
-        self._hub = Hub(config.subscriber_queue)
+        self._hub = Hub(Room(config.subscriber_queue, config.subscriber_queue_bytes))
         cookies = self._stores.store(config.cookie_store, CookieStore)
         realm = self._stores.store(config.realm_store, RealmStore)
         self._web = Web(cookies, realm, self._hub, self.statistics)

@@ -23,6 +23,7 @@ from zlmdb_cookiestore import Cookie, CookieStore
 from zlmdb_realmstore import Publisher, RealmStore
 
 _LONGEST_PAGE = 1000  # events
+_LARGEST_PAGE = 256 * 1024  # bytes, but for its last event: more would hold the loop for long
 
 
 class Web:
@@ -119,7 +120,7 @@ class Web:
         self.published += 1
         event = {"publication": stored.publication, "time_ns": stored.time_ns}
         told = {**event, "topic": topic, "args": args, "kwargs": kwargs, "authid": publisher.authid}
-        self.hub.deliver(topic, stored.publication, json.dumps(told))
+        self.hub.deliver(topic, stored.publication, json.dumps(told, allow_nan=False))
         return event
 
     def _done(self, number: int) -> None:
@@ -148,6 +149,7 @@ class Web:
             match=match,
             limit=parameters.number(request, "limit", 100, _LONGEST_PAGE),
             after=parameters.parameter(request, "after", "") or None,
+            max_bytes=_LARGEST_PAGE,
         )
         names = ("publication", "topic", "time_ns", "args", "kwargs", "publisher_authid")
         events = [{name: getattr(event, name) for name in names} for event in page.events]
@@ -181,4 +183,4 @@ class Web:
 
 def _json(request: Any, value: object) -> str:
     request.setHeader("Content-Type", "application/json")
-    return json.dumps(value) + "\n"
+    return json.dumps(value, allow_nan=False) + "\n"

@@ -3,8 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, NoReturn
+
+from zlmdb.errors import WrongValue
+
+_OBJECT: Final = 27  # tags of CBOR
+_SHARED: Final = 28
+_REFERENCE: Final = 29
 
 
 @dataclass(kw_only=True)
@@ -51,6 +58,25 @@ class Event:
         copy.__dict__.update(self.__dict__, sequence=sequence, clock_ns=clock_ns)
         return copy
 
+    def storable(self) -> Event:
+        """Return a copy as reading will give it; raises `WrongValue` for what cannot be written, or not be read.
+
+        That is more than writing finds: nesting deeper than 400 levels, tags of CBOR with a content that
+        they cannot have, records whose class a later reader may lack. Any thread.
+        """
+        import cbor2
+
+        try:
+            return Event(**cbor2.loads(cbor2.dumps(self.marshal()), semantic_decoders=_REFUSED))
+        except Exception as error:  # decoders of tags raise what they like
+            raise WrongValue(f"this cannot be stored: {error}", got=self, expected="plain data") from error
+
+    def size(self) -> int:
+        """Return about how many bytes the event has in the file."""
+        import cbor2
+
+        return len(cbor2.dumps(self.marshal()))
+
     def marshal(self) -> dict[str, Any]:
         """Return the fields that are set."""
         return {name: value for name, value in self.__dict__.items() if value is not None}
@@ -59,3 +85,10 @@ class Event:
     def parse(data: dict[str, Any]) -> Event:
         """Return the event that `marshal` gave; raises TypeError for fields it does not know."""
         return Event(**data)
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise ValueError("an object or a reference, which not every reader can resolve")
+
+
+_REFUSED: Final[dict[int, Callable[..., NoReturn]]] = {_OBJECT: _refuse, _SHARED: _refuse, _REFERENCE: _refuse}

@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 from zlmdb.errors import ConfigError
@@ -44,6 +45,8 @@ class Query:
     def __post_init__(self) -> None:
         if self.topic is not None and not isinstance(self.topic, str):
             raise _wrong("topic", self.topic, "a str, or None for all topics")
+        if self.topic is not None and not _has_utf8(self.topic):
+            raise _wrong("topic", self.topic, "a str without lone surrogates")
         if self.match not in _MATCHES:
             raise _wrong("match", self.match, " or ".join(map(repr, _MATCHES)))
         for name in ("publisher", "from_ns", "until_ns"):
@@ -54,11 +57,22 @@ class Query:
     def takes(self, event: Event) -> bool:
         """Tell whether an event passes all filters."""
         return (
-            (self.topic is None or matches(event.topic, self.topic, self.match))
+            self.takes_topic(event.topic)
             and (self.publisher is None or event.publisher == self.publisher)
             and (self.from_ns is None or event.time_ns >= self.from_ns)
             and (self.until_ns is None or event.time_ns < self.until_ns)
         )
+
+    def takes_topic(self, topic: str) -> bool:
+        """Tell whether a topic matches the pattern."""
+        return self.topic is None or matches(topic, self.topic, self.match)
+
+    @property
+    def beginning(self) -> str:
+        """What all topics begin with that the pattern matches."""
+        if self.topic is None or self.match != "wildcard":
+            return self.topic or ""
+        return ".".join(takewhile(bool, self.topic.split(".")))
 
     def token(self, sequence: int) -> str:
         """Return the token that continues this query behind an event."""
@@ -91,6 +105,14 @@ def check_count(name: str, value: object) -> None:
     """Raise `ConfigError` for what is not a number of records."""
     if type(value) is not int or value < 1:
         raise _wrong(name, value, "an int of at least 1")
+
+
+def _has_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _wrong(name: str, got: object, expected: str) -> ConfigError:

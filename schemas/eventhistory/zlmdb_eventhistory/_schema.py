@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -14,6 +15,7 @@ from zlmdb_eventhistory._query import Match, Query, check_count
 
 _END: Final = 2**64 - 1  # behind every sequence
 _SETBACK: Final = "setback_ns"
+_MERGED: Final = 64  # topics whose indexes are read side by side; for more of them all events are looked at
 
 
 @table("d833d313-49cc-4fa9-b1ad-59393305ccad")
@@ -134,27 +136,32 @@ class EventHistory(Schema):
         limit: int = 100,
         after: str | None = None,
         scan_budget: int = 10_000,
+        max_bytes: int | None = None,
     ) -> Page:
         """Return the next events that pass all filters, by ascending sequence, or descending with ``reverse``.
 
         ``topic`` is a pattern compared as ``match`` says; ``publisher`` is a session id; times are
         ``from_ns <= time_ns < until_ns``. ``after`` is the token of the page before. At most ``limit`` events
-        come, and at most ``scan_budget`` are looked at, so a pattern that matches rarely gives pages that
-        are short, or empty, with a token. Following the tokens gives each event exactly once, those that
-        were appended meanwhile included when ascending.
+        come, no more once they have ``max_bytes`` together, and at most ``scan_budget`` are looked at, so a
+        pattern that matches rarely may give pages that are short, or empty, with a token. Following the tokens
+        gives each event exactly once, those that were appended meanwhile included when ascending.
 
         Raises:
             ConfigError: an argument is wrong, or ``after`` is no token of a query with these filters.
         """
         check_count("limit", limit)
         check_count("scan_budget", scan_budget)
+        if max_bytes is not None:
+            check_count("max_bytes", max_bytes)
         query = Query(topic, match, publisher, from_ns, until_ns, bool(reverse))
         low, high = self._bounds(txn, query, after)
         found: list[Event] = []
+        size = 0
         for scanned, event in enumerate(self._candidates(txn, query, low, high), start=1):
             if query.takes(event):
                 found.append(event)
-            if len(found) == limit or scanned == scan_budget:
+                size += 0 if max_bytes is None else event.size()
+            if len(found) == limit or scanned == scan_budget or (max_bytes is not None and size >= max_bytes):
                 return Page(found, query.token(event.sequence))
         return Page(found, None)
 
@@ -178,15 +185,33 @@ class EventHistory(Schema):
         return next(self.by_time.select(txn, (clock_ns, 0), limit=1, return_keys=False), _END)
 
     def _candidates(self, txn: Transaction, query: Query, low: int, high: int) -> Iterator[Event]:
+        """Yield, in order, the events between these sequences that may pass, as few as an index finds."""
         if query.topic is not None and query.match == "exact":
-            bounds = (query.topic, low), (query.topic, high)
-            yield from self._of(txn, self.by_topic.select(txn, *bounds, return_keys=False, reverse=query.reverse))
-        elif query.publisher is not None:
-            of_publisher = (query.publisher, low), (query.publisher, high)
-            found = self.by_publisher.select(txn, *of_publisher, return_keys=False, reverse=query.reverse)
-            yield from self._of(txn, found)
-        else:
-            yield from self.events.select(txn, low, high, return_keys=False, reverse=query.reverse)
+            return self._of(txn, self._in_topic(txn, query, query.topic, low, high))
+        if query.publisher is not None:
+            bounds = (query.publisher, low), (query.publisher, high)
+            return self._of(txn, self.by_publisher.select(txn, *bounds, return_keys=False, reverse=query.reverse))
+        topics = self._topics(txn, query.beginning) if query.beginning else None
+        if topics is None:
+            return self.events.select(txn, low, high, return_keys=False, reverse=query.reverse)
+        found = [self._in_topic(txn, query, topic, low, high) for topic in topics if query.takes_topic(topic)]
+        return self._of(txn, heapq.merge(*found, reverse=query.reverse))
+
+    def _in_topic(self, txn: Transaction, query: Query, topic: str, low: int, high: int) -> Iterator[int]:
+        return self.by_topic.select(txn, (topic, low), (topic, high), return_keys=False, reverse=query.reverse)
+
+    def _topics(self, txn: Transaction, beginning: str) -> list[str] | None:
+        """Return all topics that begin so, one look-up for each; None if there are too many of them."""
+        topics: list[str] = []
+        place = beginning, 0
+        while True:
+            topic, _ = next(self.by_topic.select(txn, place, limit=1, return_values=False), ("", 0))
+            if not topic.startswith(beginning):
+                return topics
+            if len(topics) == _MERGED:
+                return None
+            topics.append(topic)
+            place = topic, _END
 
     def _of(self, txn: Transaction, sequences: Iterator[int]) -> Iterator[Event]:
         for sequence in sequences:

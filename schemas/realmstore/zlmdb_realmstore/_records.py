@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
-from zlmdb.codecs import value_codec
-from zlmdb.errors import WrongValue
+from zlmdb.errors import WrongType, WrongValue
 from zlmdb_eventhistory import Event
 from zlmdb_realmstore._session import Session
 
-_CBOR: Final = value_codec("Cbor")
+_LARGEST_PUBLICATION: Final = 2**53  # of WAMP
+_LARGEST_SESSION: Final = 2**64 - 1  # that the tables hold
+_KEY_OVERHEAD: Final = 12  # bytes that the index by topic adds: slot, end of the string, sequence
+_IDS: Final = ("session_id", "_session_id", "session")
 _TEXTS: Final = ("enc_algo", "enc_key", "enc_serializer")
 _FLAGS: Final = ("acknowledge", "retain", "exclude_me")
 _RECEIVERS: Final = (
@@ -62,10 +64,38 @@ def new_publication_id() -> int:
     return secrets.randbelow(2**53) + 1
 
 
+def check_topic(topic: object) -> None:
+    """Raise `WrongType` for what is not a topic."""
+    if not isinstance(topic, str) or not topic:
+        raise WrongType("not a topic", got=topic, expected="a str that is not empty")
+
+
+def check_keys(topic: str, publication: object, max_key_size: int) -> None:
+    """Refuse now what the indexes of the file would refuse, which is too late for who was acknowledged."""
+    if type(publication) is not int or not 0 < publication <= _LARGEST_PUBLICATION:
+        raise WrongType("not a publication id", got=publication, expected=f"an int from 1 to {_LARGEST_PUBLICATION}")
+    try:
+        raw = topic.encode()
+    except UnicodeEncodeError as error:
+        raise WrongValue("the topic has no UTF-8 form", got=topic, expected="a str without lone surrogates") from error
+    limit = max_key_size - _KEY_OVERHEAD
+    if len(raw) + raw.count(0) > limit:
+        expected = f"at most {limit} bytes in UTF-8, where a NUL counts twice"
+        raise WrongValue("the topic is too long", got=topic, expected=expected)
+
+
 def session_id_of(session: Any) -> int | None:
-    """Return the WAMP id of a session, None if it has none (any more)."""
-    found = _attribute(session, "session_id", "_session_id", "session")
-    return found if type(found) is int else None
+    """Return the WAMP id of a session, None if it has none (any more); raises `WrongValue` if no table can hold it."""
+    found = _attribute(session, *_IDS)
+    return _session_id(found) if type(found) is int else None
+
+
+def _session_id(found: object) -> int:
+    if type(found) is not int:
+        raise WrongType("not a session id", got=found, expected="an int")
+    if not 0 <= found <= _LARGEST_SESSION:
+        raise WrongValue("not a session id", got=found, expected=f"an int from 0 to {_LARGEST_SESSION}")
+    return found
 
 
 def session_record(session: Any, details: Any, joined_at: int) -> Session:
@@ -106,7 +136,7 @@ def session_details(record: Session) -> dict[str, Any]:
 
 
 def published_event(session: Any, publication: int, publish: Any, time_ns: int) -> Event:
-    """Return the event of a publish message."""
+    """Return the event of a publish message, as `own_event` does."""
     options: dict[str, Any] = {name: _attribute(publish, name) for name in (*_TEXTS, *_FLAGS)}
     options.update({name: _listed(_attribute(publish, name)) for name in _RECEIVERS})
     return Event(
@@ -116,14 +146,23 @@ def published_event(session: Any, publication: int, publish: Any, time_ns: int) 
         **publisher_fields(session),
         **_content(_attribute(publish, "args"), _attribute(publish, "kwargs"), _attribute(publish, "payload")),
         **options,
-    )
+    ).storable()
 
 
 def own_event(topic: str, content: tuple[Any, Any, Any], publisher: Any, publication: int, time_ns: int) -> Event:
     """Return the event of (args, kwargs, payload), copied in depth; raises `EncodeError` for what cannot be stored."""
-    args, kwargs, payload = _CBOR.decode(_CBOR.encode(content))
-    fields = {"publisher": publisher} if type(publisher) is int else publisher_fields(publisher)
-    return Event(publication=publication, topic=topic, time_ns=time_ns, **fields, **_content(args, kwargs, payload))
+    fields = {**_own_publisher(publisher), **_content(*content)}
+    return Event(publication=publication, topic=topic, time_ns=time_ns, **fields).storable()
+
+
+def _own_publisher(publisher: Any) -> dict[str, Any]:
+    if type(publisher) is int:
+        return {"publisher": _session_id(publisher)}
+    if publisher is not None and not any(hasattr(publisher, name) for name in (*_IDS, "authid", "_authid")):
+        raise WrongType("not a publisher", got=publisher, expected="a session, its id, a Publisher or None")
+    if (found := _attribute(publisher, *_IDS)) is not None:
+        _session_id(found)
+    return publisher_fields(publisher)
 
 
 def publisher_fields(session: Any) -> dict[str, Any]:
@@ -157,6 +196,12 @@ def event_dict(event: Event) -> dict[str, Any]:
 
 
 def _content(args: Any, kwargs: Any, payload: Any) -> dict[str, Any]:
+    if args is not None and not isinstance(args, (list, tuple)):
+        raise WrongType("not positional arguments", got=args, expected="a list or a tuple")
+    if kwargs is not None and not (isinstance(kwargs, Mapping) and all(isinstance(name, str) for name in kwargs)):
+        raise WrongType("not keyword arguments", got=kwargs, expected="a mapping of str to anything")
+    if payload is not None and not isinstance(payload, (bytes, bytearray, memoryview)):
+        raise WrongType("not a payload", got=payload, expected="bytes")
     return {
         "args": None if args is None else list(args),
         "kwargs": None if kwargs is None else dict(kwargs),

@@ -53,15 +53,27 @@ class RealmSchema(Schema):
         self.sessions.attach_index(
             "authid",
             self.idx_sessions_by_authid,
-            lambda session: (session.authid, session.joined_at, session.session),
+            _authid_key,
             nullable=True,
         )
         self.history = db.attach(EventHistory)
 
-    def complete_index(self, txn: Transaction) -> None:
-        """Fill the index by authid with sessions that programs without this index wrote."""
-        if self.idx_sessions_by_authid.count(txn) != self.sessions.count(txn):
+    def complete_index(self, txn: Transaction) -> bool:
+        """Make the index by authid anew if programs without it wrote sessions; reads all. Return whether it did."""
+        indexed = self._authids_agree(txn)
+        if not indexed:
             self.sessions.rebuild_index(txn, "authid")
+        return not indexed
+
+    def _authids_agree(self, txn: Transaction) -> bool:
+        owned = 0
+        for oid, session in self.sessions.select(txn):
+            key = _authid_key(session)
+            if key is not None:
+                owned += 1
+                if self.idx_sessions_by_authid[txn, key] != oid:
+                    return False
+        return self.idx_sessions_by_authid.count(txn) == owned
 
     def latest_session(self, txn: Transaction, session_id: int, joined_before: int | None = None) -> Session | None:
         """Return the session with this id that joined last, or last before a time in nanoseconds."""
@@ -85,3 +97,10 @@ class RealmSchema(Schema):
         session.left_at = left_at
         self.sessions[txn, oid] = session
         return True
+
+
+def _authid_key(session: Session) -> tuple[str, int, int] | None:
+    """Return the key of a session in `IndexSessionsByAuthid`; None if it has no authid, or no time."""
+    if session.authid is None or session.joined_at is None:
+        return None
+    return session.authid, session.joined_at, session.session

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
 from zlmdb import Transaction
-from zlmdb.errors import DatabaseClosed, ReadonlyTransaction, WrongType, WrongValue, ZlmdbError
+from zlmdb.errors import DatabaseClosed, ReadonlyTransaction, WrongValue, ZlmdbError
 from zlmdb.plugins import Context
 from zlmdb_eventhistory import Event, Page, matches
 from zlmdb_realmstore._buffer import BufferStats, Record
@@ -23,6 +23,8 @@ from zlmdb_realmstore._life import Life
 from zlmdb_realmstore._records import (
     Acknowledgement,
     Leaving,
+    check_keys,
+    check_topic,
     event_dict,
     new_publication_id,
     own_event,
@@ -33,8 +35,8 @@ from zlmdb_realmstore._records import (
 )
 from zlmdb_realmstore._session import Session
 
-_LARGEST_ID: Final = 2**53  # of WAMP
-_KEY_OVERHEAD: Final = 12  # bytes that the index by topic adds: slot, end of the string, sequence
+_SMALLEST_KEY: Final = 511  # bytes that a key may have in every format
+_MOST_PAGES: Final = 5  # of the file that are looked at while the reactor waits
 
 
 class RealmStore(Life):
@@ -125,8 +127,11 @@ class RealmStore(Life):
             DatabaseClosed: the store was stopped.
             Backpressure: the buffer is full, and full of what cannot be dropped.
             DatabaseError: the file takes nothing at present; the publication must not be acknowledged.
+            EncodeError: it cannot be stored, and must not be acknowledged either.
         """
+        check_topic(publish.topic)
         if self._keeps(publish.topic):
+            check_keys(publish.topic, publication_id, self._max_key_size)
             self._submit_now(self._record(published_event(session, publication_id, publish, self._context.time_ns())))
 
     def store_event_history(self, publication_id: int, subscription_id: int, receiver: Any) -> None:
@@ -170,17 +175,25 @@ class RealmStore(Life):
 
     def _newest(self, buffered: list[Event], limit: int, query: dict[str, Any]) -> list[Event]:
         enough = limit <= len(buffered)
-        return buffered[::-1] + ([] if enough else self._page(limit=limit, reverse=True, **query).events)
+        return buffered[::-1] + ([] if enough else self._stored(limit, reverse=True, **query).events)
 
     def _oldest(self, buffered: list[Event], limit: int, query: dict[str, Any]) -> list[Event]:
-        page = self._page(limit=max(limit, 1), **query)
+        page = self._stored(max(limit, 1), **query)
         return page.events + ([] if page.token else buffered)
 
-    def _page(self, **query: Any) -> Page:
+    def _stored(self, limit: int, **query: Any) -> Page:
+        """Return the first events of the file, its pages as one: a page without matches does not end the search."""
+        found: list[Event] = []
         if (db := self._readable()) is None:
-            return Page([], None)
+            return Page(found, None)
+        token: str | None = None
         with db.begin() as txn:
-            return self._schema.history.page(txn, **query)
+            for _ in range(_MOST_PAGES):
+                page = self._schema.history.page(txn, limit=limit - len(found), after=token, **query)
+                found += page.events
+                if (token := page.token) is None or len(found) == limit:
+                    break
+        return Page(found, token)
 
     def _buffered_events(self) -> Sequence[Event]:
         return [record.content for record in self._buffer.accepted() if isinstance(record.content, Event)]
@@ -205,17 +218,21 @@ class RealmStore(Life):
         """Store a publication, as of now, with what ``args``, ``kwargs`` and ``payload`` hold now.
 
         ``publication`` is its id, by default a random one; ``publisher`` a session, a session id or a `Publisher`.
-        Fires as the configured durability says. Fails with `EncodeError` for what cannot be stored,
-        `WrongValue` if no history of this topic is kept, `UniqueViolation` if the id is taken (``commit``
-        only), and as `store_event` raises.
+        Fires as the configured durability says. Fails with `EncodeError` for what cannot be stored, and as
+        `WrongValue` if no history of this topic is kept; with `UniqueViolation` if the id is taken (``commit``
+        only); and as `store_event` raises. Before the store is started, a topic has to fit into files of every
+        format: 499 bytes.
         """
         time_ns = self._context.time_ns()
         publication = new_publication_id() if publication is None else publication
         try:
-            self._check_publication(topic, publication)
+            check_topic(topic)
+            check_keys(topic, publication, self._max_key_size)
+            if not self._keeps(topic):
+                raise WrongValue("no history of this topic is kept", got=topic, expected="one of event-history")
             record = self._record(own_event(topic, (args, kwargs, payload), publisher, publication, time_ns))
-        except (ZlmdbError, TypeError, ValueError):
-            return fail()
+        except ZlmdbError as error:
+            return fail(error)
         return self._submit(record)
 
     def events(self, **query: Any) -> Deferred[Page]:
@@ -255,16 +272,9 @@ class RealmStore(Life):
 
     # --- the way to the file
 
-    def _check_publication(self, topic: object, publication: object) -> None:
-        """Refuse now what the file would refuse, which is too late for who was acknowledged."""
-        if not isinstance(topic, str) or not topic:
-            raise WrongType("not a topic", got=topic, expected="a str that is not empty")
-        if type(publication) is not int or not 0 < publication <= _LARGEST_ID:
-            raise WrongType("not a publication id", got=publication, expected=f"an int from 1 to {_LARGEST_ID}")
-        if self._db is not None and len(topic.encode()) > (limit := self._db.database.max_key_size - _KEY_OVERHEAD):
-            raise WrongValue("the topic is too long", got=topic, expected=f"at most {limit} bytes in UTF-8")
-        if not self._keeps(topic):
-            raise WrongValue("no history of this topic is kept", got=topic, expected="one of event-history")
+    @property
+    def _max_key_size(self) -> int:
+        return _SMALLEST_KEY if self._db is None else self._db.database.max_key_size
 
     def _record(self, event: Event) -> Record:
         answer = Acknowledgement(event.publication, event.time_ns)
