@@ -383,3 +383,34 @@ def test_generic_types_of_records_are_converted() -> None:
         codec = value_codec(name, record=dict[str, list[FrozenSlots]])
         value = {"a": [FrozenSlots(U)]}
         assert codec.decode(codec.encode(value)) == value
+
+
+@dataclass
+class NeedsMore:
+    a: int
+    scale: InitVar[int]
+
+    def __post_init__(self, scale: int) -> None:
+        self.a *= scale
+
+
+class NeedsConnection:
+    a: int
+
+    def __init__(self, a: int, connection: object) -> None:
+        self.a = a
+
+
+@pytest.mark.parametrize("cls", [NeedsMore, dataclass(NeedsConnection)], ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_class_that_could_be_written_and_not_read_is_refused(name: str, cls: type) -> None:
+    with pytest.raises(TableDeclaration, match=r"scale|connection"):
+        value_codec(name, record=cls)
+    value_codec(name, record=cls, marshal=vars, unmarshal=lambda plain: plain)
+
+
+@pytest.mark.parametrize("record", ["User", list["User"], dict[str, "User"], "User | None"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_mere_name_of_a_class_is_refused_with_what_to_do(name: str, record: Any) -> None:
+    with pytest.raises(TableDeclaration, match="pass the class"):
+        value_codec(name, record=record)

@@ -3,6 +3,10 @@
 
 A `Conversion` of two Nones means that the format holds the value as it is; nothing is called then.
 None passes every conversion unchanged, so ``Optional[T]`` needs what ``T`` needs.
+
+What stands in sets and keys must be hashable as plain data too. CBOR can hold that; there such parts have a
+format of their own, `HASHABLE`, with tuples for lists and ``frozendict`` for maps, which is how cbor2 reads them.
+JSON has neither: its sets are lists, and keys that are no strings are JSON themselves (see `jsonkeys`).
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from typing import Any, Final
 
 from zlmdb.errors import DecodeError, TableDeclaration, WrongType
 
+from .generics import field_types
 from .timestamps import timestamp_ns
 
 Function = Callable[[Any], Any]
@@ -50,6 +55,8 @@ class Conversion:
 
 
 IDENTITY: Final = Conversion()
+HASHABLE: Final = "cbor key"
+"""The format of what stands in the sets and keys of CBOR."""
 _TO_LIST: Final = (list, collections.abc.Sequence, collections.abc.MutableSequence, collections.abc.Iterable)
 _TO_DICT: Final = (dict, collections.abc.Mapping, collections.abc.MutableMapping)
 _TO_SET: Final = (set, collections.abc.Set, collections.abc.MutableSet)
@@ -109,18 +116,20 @@ _EVERYWHERE: Final = {
     dt.time: _checked(dt.time, dt.time.isoformat, dt.time.fromisoformat),
     dt.timedelta: _checked(dt.timedelta, _to_microseconds, _from_microseconds),
 }
+_CBOR: Final = {
+    **_EVERYWHERE,
+    dt.datetime: _checked(dt.datetime, _aware_or_text, _datetime_of),
+    uuid.UUID: IDENTITY,
+    dt.date: IDENTITY,
+    decimal.Decimal: IDENTITY,
+    fractions.Fraction: IDENTITY,
+    ipaddress.IPv4Address: IDENTITY,
+    ipaddress.IPv6Address: IDENTITY,
+    bytearray: Conversion(None, _checked(bytearray, bytes, bytearray).from_plain),
+}
 _SCALARS: Final[dict[str, dict[Any, Conversion]]] = {
-    "cbor": {
-        **_EVERYWHERE,
-        dt.datetime: _checked(dt.datetime, _aware_or_text, _datetime_of),
-        uuid.UUID: IDENTITY,
-        dt.date: IDENTITY,
-        decimal.Decimal: IDENTITY,
-        fractions.Fraction: IDENTITY,
-        ipaddress.IPv4Address: IDENTITY,
-        ipaddress.IPv6Address: IDENTITY,
-        bytearray: Conversion(None, _checked(bytearray, bytes, bytearray).from_plain),
-    },
+    "cbor": _CBOR,
+    HASHABLE: {**_CBOR, bytearray: _checked(bytearray, bytes, bytearray)},
     "json": {
         **_EVERYWHERE,
         uuid.UUID: _checked(uuid.UUID, str, uuid.UUID),
@@ -173,7 +182,7 @@ def _passing_none(conversion: Conversion) -> Conversion:
     )
 
 
-def _class_conversion(kind: type, fmt: str) -> Conversion:
+def _class_conversion(kind: type, arguments: tuple[Any, ...], fmt: str) -> Conversion:
     from .records import record_conversion  # records need the conversions of their fields
 
     if found := _SCALARS[fmt].get(kind):
@@ -182,14 +191,16 @@ def _class_conversion(kind: type, fmt: str) -> Conversion:
         return _enumeration(kind, fmt)
     if found := _numpy_scalar(kind):
         return found
-    if found := record_conversion(kind, fmt):
+    if found := record_conversion(kind, fmt, arguments):
         return _passing_none(found)
-    if kind in _BASES or typing.is_typeddict(kind):
+    if kind in (set, frozenset, list):
+        return _collection(kind, (), fmt)
+    if kind is dict or typing.is_typeddict(kind):
+        return _mapping((), fmt)
+    if kind in _BASES:
         return IDENTITY
     if issubclass(kind, tuple):
-        return _tuple(kind, (), fmt)
-    if kind in (set, frozenset):
-        return _collection(kind, (), fmt)
+        return _tuple(kind, arguments, fmt)
     if issubclass(kind, (*_BASES,)) and not issubclass(kind, bool):
         base = next(base for base in _BASES if issubclass(kind, base))
         return _checked(kind, conversion_of(base, fmt).to_plain or base, kind)
@@ -217,7 +228,14 @@ def conversion_of(annotation: Any, fmt: str) -> Conversion:
     What is not known (Any, protocols, foreign classes) is taken for plain data: the format itself refuses
     what it cannot hold. Raises `TableDeclaration` where stored data could not be told apart.
     """
-    annotation = _bare(annotation)
+    annotation = bare(annotation)
+    if isinstance(annotation, (str, typing.ForwardRef)):
+        raise TableDeclaration(
+            "the name of a record class does not say which class is meant",
+            got=annotation,
+            expected="the class itself",
+            next_step="pass the class, and define it before the table",
+        )
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return _union(annotation, arguments, fmt)
@@ -230,10 +248,10 @@ def conversion_of(annotation: Any, fmt: str) -> Conversion:
     if origin in _TO_DICT or (isinstance(origin, type) and issubclass(origin, dict)):
         return _mapping(arguments, fmt)
     kind = origin or annotation
-    return _class_conversion(kind, fmt) if isinstance(kind, type) else IDENTITY
+    return _class_conversion(kind, arguments, fmt) if isinstance(kind, type) else IDENTITY
 
 
-def _bare(annotation: Any) -> Any:
+def bare(annotation: Any) -> Any:
     """Strip what says nothing about storage: Annotated, Final, NewType, type aliases."""
     while True:
         if typing.get_origin(annotation) in (typing.Annotated, typing.Final):
@@ -262,16 +280,18 @@ def _union(annotation: Any, members: tuple[Any, ...], fmt: str) -> Conversion:
 
 def _collection(kind: Any, arguments: tuple[Any, ...], fmt: str) -> Conversion:
     """Convert lists, sets and frozen sets with equal elements."""
-    element = conversion_of(arguments[0], fmt) if arguments else IDENTITY
-    # JSON knows lists alone, CBOR knows sets too and gives them back as set
-    native = kind is list or (kind is set and fmt == "cbor")
+    hashed = kind in (set, frozenset) and fmt != "json"
+    element = conversion_of(arguments[0], HASHABLE if hashed else fmt) if arguments else IDENTITY
+    # JSON knows lists alone, CBOR knows sets too and gives them back as set, in sets and keys as frozenset
+    native = (kind is list and fmt != HASHABLE) or (kind is set and fmt == "cbor")
     if native and element.identity:
         return IDENTITY
-    store: Any = set if kind in (set, frozenset) and fmt == "cbor" else list
+    store = (frozenset if fmt == HASHABLE else set) if hashed else _array(fmt)
     write, read = element.to_plain, element.from_plain
 
     def to_plain(values: Any) -> Any:
-        return store(values if write is None else [write(value) for value in values])
+        plain = values if write is None else [write(value) for value in values]
+        return _hashed(store, plain) if hashed else store(plain)
 
     def from_plain(values: Any) -> Any:
         if not isinstance(values, (list, tuple, set, frozenset)):
@@ -282,24 +302,37 @@ def _collection(kind: Any, arguments: tuple[Any, ...], fmt: str) -> Conversion:
     return _checked(expected, to_plain, from_plain)
 
 
+def _array(fmt: str) -> Callable[[Any], Any]:
+    return tuple if fmt == HASHABLE else list
+
+
+def _hashed(make: Function, parts: Any) -> Any:
+    """Make a set or map of parts that are plain already; fields that are not compared may not be hashable."""
+    try:
+        return make(parts)
+    except TypeError as error:
+        what = f"a key or element cannot be hashed: {error}"
+        raise WrongType(what, got=parts, expected="keys and elements hashable in all their parts") from error
+
+
 def _tuple(kind: Any, arguments: tuple[Any, ...], fmt: str) -> Conversion:
     """Convert tuples, which both formats give back as lists, and named tuples."""
-    make = getattr(kind, "_make", kind)
+    make, store = getattr(kind, "_make", kind), _array(fmt)
     if kind is not tuple:
-        hints = typing.get_type_hints(kind, include_extras=True)
+        hints = field_types(kind, arguments)
         arguments = tuple(hints.get(field, Any) for field in getattr(kind, "_fields", ()))
     if not arguments or (len(arguments) == 2 and arguments[1] is Ellipsis):
         element = conversion_of(arguments[0], fmt) if arguments else IDENTITY
         write, read = element.to_plain, element.from_plain
         return _checked(
             tuple,
-            lambda values: list(values) if write is None else [write(value) for value in values],
+            lambda values: store(values if write is None else [write(value) for value in values]),
             lambda values: make(_listed(values) if read is None else [read(value) for value in _listed(values)]),
         )
     elements = [conversion_of(argument, fmt) for argument in arguments]
     return _checked(
         tuple,
-        lambda values: [element.plain(value) for element, value in zip(elements, values, strict=True)],
+        lambda values: store([element.plain(value) for element, value in zip(elements, values, strict=True)]),
         lambda values: make([e.value(value) for e, value in zip(elements, _listed(values), strict=True)]),
     )
 
@@ -313,18 +346,51 @@ def _listed(values: Any) -> Any:
 def _mapping(arguments: tuple[Any, ...], fmt: str) -> Conversion:
     key = _key_conversion(arguments[0], fmt) if arguments else IDENTITY
     value = conversion_of(arguments[1], fmt) if len(arguments) > 1 else IDENTITY
-    if key.identity and value.identity:
+    if key.identity and value.identity and fmt != HASHABLE:
         return IDENTITY
+    make = frozen_map if fmt == HASHABLE else dict
     return _checked(
         collections.abc.Mapping,
-        lambda items: {key.plain(k): value.plain(v) for k, v in items.items()},
+        lambda items: _hashed(make, [(key.plain(k), value.plain(v)) for k, v in items.items()]),
         lambda items: {key.value(k): value.value(v) for k, v in items.items()},
     )
 
 
 def _key_conversion(annotation: Any, fmt: str) -> Conversion:
-    """Convert the keys of mappings: JSON allows strings only, so integers become their digits."""
-    annotation = _bare(annotation)
-    if fmt == "json" and annotation is int:
-        return _checked(int, str, int)
-    return conversion_of(annotation, fmt)
+    if fmt != "json":
+        return conversion_of(annotation, HASHABLE)
+    from .jsonkeys import json_key  # keys are converted as values first
+
+    return json_key(annotation)
+
+
+# --- plain data in sets and keys ----------------------------------------------------------------------
+
+
+def frozen_map(items: Any) -> Any:
+    """Return a map that can be hashed and that cbor2 writes as a map."""
+    from cbor2 import frozendict
+
+    return frozendict(items)
+
+
+def frozen(plain: Any) -> Any:
+    """Return plain data with hashable containers in place of lists, maps and sets."""
+    if isinstance(plain, (list, tuple)):
+        return tuple(frozen(part) for part in plain)
+    if isinstance(plain, (set, frozenset)):
+        return frozenset(plain)
+    if isinstance(plain, collections.abc.Mapping):
+        return frozen_map((key, frozen(part)) for key, part in plain.items())
+    return plain
+
+
+def thawed(plain: Any) -> Any:
+    """Return what `frozen` was given, as CBOR would give it back: tuples become lists."""
+    if isinstance(plain, (list, tuple)):
+        return [thawed(part) for part in plain]
+    if isinstance(plain, frozenset):
+        return set(plain)
+    if isinstance(plain, collections.abc.Mapping):
+        return {key: thawed(part) for key, part in plain.items()}
+    return plain

@@ -32,7 +32,7 @@ def declare_record(cls: type, uuid: UUID | str) -> None:
 
 def is_uuid_text(value: Any) -> bool:
     """Tell whether this is a string such as declared classes are stored under."""
-    return type(value) is str and _UUID_TEXT.fullmatch(value) is not None
+    return isinstance(value, str) and _UUID_TEXT.fullmatch(value) is not None
 
 
 def declared_uuid(cls: type) -> str | None:

@@ -3,19 +3,21 @@
 
 Plain data is written exactly as ``cbor2.dumps`` and ``json.dumps`` write it. An instance of a class declared
 with `declare_record` becomes CBOR tag 27 around ``[uuid, {fields}]``, in JSON an object of the two members
-``__table__`` and ``__record__``, and reading gives the class back. All functions may be called from any thread.
+``__table__`` and ``__record__``, and reading gives the class back. Plain data of exactly these forms is refused,
+for it would be read as a record. All functions may be called from any thread.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from zlmdb.errors import DecodeError, EncodeError, WrongType, WrongValue
 
 from .base import ValueCodec
-from .conversion import Conversion
+from .conversion import HASHABLE, Conversion
 from .declared import declared_class, declared_conversion, declared_uuid, is_uuid_text
 
 _TABLE: Final = "__table__"
@@ -23,6 +25,8 @@ _RECORD: Final = "__record__"
 _OBJECT_TAG: Final = 27  # "serialised language-independent object with type name and constructor arguments"
 _OBJECT_TAG_BYTES: Final = b"\xd8\x1b"
 _TAG_BYTE: Final = 0xD8  # looked for first: one byte is found ten times sooner than two
+_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_NO_CONTAINERS: Final = (str, bytes, bytearray, memoryview, range)
 
 
 def _with_conversion(
@@ -65,8 +69,47 @@ def _hook_error(error: BaseException | None) -> Exception | None:
     return None
 
 
-def _declared_to_plain(value: Any, fmt: str) -> tuple[str, Any]:
-    """Return UUID and plain fields of an instance of a declared class; raise `WrongType` for any other."""
+def _raise_for(error: Exception, otherwise: Exception) -> NoReturn:
+    """Raise what a hook raised inside a library; if the library itself complained, ``otherwise``."""
+    if hook := _hook_error(error):
+        raise hook from hook.__cause__
+    raise otherwise from error
+
+
+def _containers(value: Any, wrapper: type | tuple[()] = ()) -> Iterator[Any]:
+    """Yield the containers that plain data consists of; instances of classes that a hook writes are not entered."""
+    parts: list[Any] = [value]
+    seen: set[int] = set()
+    for part in parts:  # which grows meanwhile, and keeps all parts alive, so that their ids stay apart
+        if type(part) in _SCALARS or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, (list, tuple)):
+            parts += part
+        elif isinstance(part, (dict, Mapping)):
+            parts += [key for key in part if type(key) is not str]
+            parts += part.values()
+        elif isinstance(part, wrapper):
+            wrapped: Any = part
+            parts.append(wrapped.value)
+        elif isinstance(part, (Sequence, AbstractSet)) and not isinstance(part, _NO_CONTAINERS):
+            parts += part
+
+
+def _no_record(fmt: str, got: object) -> WrongValue:
+    return WrongValue(
+        f"this {fmt} is no declared record and would be read as one",
+        got=got,
+        expected="plain data of another form, or an instance of a declared class",
+    )
+
+
+def _declared_to_plain(value: Any, fmt: str, check: Callable[[Any], None]) -> tuple[str, Any]:
+    """Return UUID and plain fields of an instance of a declared class; raise `WrongType` for any other.
+
+    ``check`` refuses fields that hold what would be read as a record.
+    """
     uuid = declared_uuid(type(value))
     try:
         if uuid is None:
@@ -77,7 +120,9 @@ def _declared_to_plain(value: Any, fmt: str) -> tuple[str, Any]:
                 next_step="declare the class with @table, or give the table marshal and unmarshal",
             )
         cls: type = type(value)
-        return uuid, declared_conversion(cls, fmt).plain(value)
+        plain = declared_conversion(cls, fmt).plain(value)
+        check(plain)
+        return uuid, plain
     except Exception as error:
         raise _HookFailed(error) from error
 
@@ -97,40 +142,63 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
     import cbor2
 
     dumps, loads = cbor2.dumps, cbor2.loads
-
-    def default(encoder: Any, value: Any) -> None:
-        uuid, plain = _declared_to_plain(value, "cbor")
-        encoder.encode(cbor2.CBORTag(_OBJECT_TAG, [uuid, plain]))
-
-    def read_object(value: Any, _immutable: object) -> Any:
-        if type(value) in (list, tuple) and len(value) == 2 and is_uuid_text(value[0]):
-            # inside a set or a key cbor2 gives an immutable map
-            plain = dict(value[1]) if isinstance(value[1], Mapping) else value[1]
-            return _declared_from_plain(value[0], plain, "cbor")
-        # somebody else's use of the tag: what cbor2 itself makes of it holds immutable parts
-        return cbor2.CBORTag(_OBJECT_TAG, loads(dumps(value), immutable=True))
-
-    semantic = {_OBJECT_TAG: read_object}
+    semantic = {_OBJECT_TAG: _read_cbor_record}
 
     def encode(value: Any) -> bytes:
         try:
-            return dumps(value, default=default)
+            data = dumps(value, default=_write_cbor_record)
         except (cbor2.CBOREncodeError, ValueError, RecursionError, OverflowError, _HookFailed) as error:
-            if hook := _hook_error(error):
-                raise hook from hook.__cause__
-            raise _unwritable("CBOR", value, error) from error
+            _raise_for(error, _unwritable("CBOR", value, error))
+        if _TAG_BYTE in data and _OBJECT_TAG_BYTES in data:
+            _check_cbor(value)
+        return data
 
     def decode(data: bytes) -> Any:
         try:
             if _TAG_BYTE in data and _OBJECT_TAG_BYTES in data:
                 return loads(data, semantic_decoders=semantic)
             return loads(data)
-        except Exception as error:  # decoders of tags (dates, regular expressions …) raise what they like
-            if hook := _hook_error(error):
-                raise hook from hook.__cause__
-            raise _unreadable("CBOR", data, error) from error
+        except Exception as error:  # noqa: BLE001 (decoders of dates, regular expressions … raise what they like)
+            _raise_for(error, _unreadable("CBOR", data, error))
 
     return _with_conversion("Cbor", conversion, encode, decode, _verify_cbor)
+
+
+def _write_cbor_record(encoder: Any, value: Any) -> None:
+    import cbor2
+
+    uuid, plain = _declared_to_plain(value, "cbor", _check_cbor)
+    encoder.encode(cbor2.CBORTag(_OBJECT_TAG, [uuid, plain]))
+
+
+def _read_cbor_record(parts: Any, immutable: bool) -> Any:
+    import cbor2
+
+    if _is_cbor_record(parts):
+        # inside a set or a key all parts are immutable, and hooks know lists and maps alone
+        return _declared_from_plain(parts[0], parts[1], HASHABLE if immutable else "cbor")
+    # somebody else's use of the tag: what cbor2 itself makes of it holds immutable parts
+    return cbor2.CBORTag(_OBJECT_TAG, cbor2.loads(cbor2.dumps(parts), immutable=True))
+
+
+def _is_cbor_record(parts: Any) -> bool:
+    return type(parts) in (list, tuple) and len(parts) == 2 and is_uuid_text(parts[0])
+
+
+def _check_cbor(plain: Any) -> None:
+    """Refuse objects of plain data that would be read as declared records."""
+    import cbor2
+
+    for part in _containers(plain, cbor2.CBORTag):
+        if isinstance(part, cbor2.CBORTag) and part.tag == _OBJECT_TAG:
+            # many things are written as a list; what stands deeper is of no interest
+            data = cbor2.dumps(part.value, default=lambda encoder, _: encoder.encode(None))
+            try:
+                is_record = _is_cbor_record(cbor2.loads(data, semantic_decoders={_OBJECT_TAG: lambda *_: None}))
+            except Exception as error:  # decoders of tags raise what they like; references may lead outside
+                raise _unwritable("CBOR", part, error) from error
+            if is_record:
+                raise _no_record("tag 27", part)
 
 
 def _verify_cbor(data: bytes) -> None:
@@ -160,11 +228,11 @@ def json_codec(conversion: Conversion) -> ValueCodec[Any]:
     import json
 
     def default(value: Any) -> Any:
-        uuid, plain = _declared_to_plain(value, "json")
+        uuid, plain = _declared_to_plain(value, "json", _check_json)
         return {_TABLE: uuid, _RECORD: plain}
 
     def read_object(found: dict[str, Any]) -> Any:
-        if len(found) == 2 and _RECORD in found and is_uuid_text(found.get(_TABLE)):
+        if _is_json_record(found):
             return _declared_from_plain(found[_TABLE], found[_RECORD], "json")
         return found
 
@@ -174,19 +242,30 @@ def json_codec(conversion: Conversion) -> ValueCodec[Any]:
 
     def encode(value: Any) -> bytes:
         try:
-            return to_text(value).encode()
+            text = to_text(value)
+            data = text.encode()
         except (ValueError, TypeError, RecursionError, _HookFailed) as error:
-            if hook := _hook_error(error):
-                raise hook from hook.__cause__
-            raise _unwritable("JSON", value, error) from error
+            _raise_for(error, _unwritable("JSON", value, error))
+        if _TABLE in text:
+            _check_json(value)
+        return data
 
     def decode(data: bytes) -> Any:
         try:
             text = str(data, "utf-8")
             return from_text(text) if _TABLE in text else plain_from_text(text)
         except (ValueError, RecursionError, _HookFailed) as error:
-            if hook := _hook_error(error):
-                raise hook from hook.__cause__
-            raise _unreadable("JSON", data, error) from error
+            _raise_for(error, _unreadable("JSON", data, error))
 
     return _with_conversion("Json", conversion, encode, decode)
+
+
+def _is_json_record(found: Mapping[str, Any]) -> bool:
+    return len(found) == 2 and _RECORD in found and is_uuid_text(found.get(_TABLE))
+
+
+def _check_json(plain: Any) -> None:
+    """Refuse objects of plain data that would be read as declared records."""
+    for part in _containers(plain):
+        if isinstance(part, dict) and _is_json_record(part):
+            raise _no_record("JSON object", part)

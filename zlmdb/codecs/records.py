@@ -8,6 +8,10 @@ There are three ways, and the first that fits is taken:
 3. the table was given ``marshal=`` and ``unmarshal=`` (these win over the other two).
 
 Fields that stored data lacks get the default of the class; fields that the class lacks are an error.
+
+Reading calls the constructor of an attrs class, and of a dataclass that has a ``__post_init__`` or an ``__init__``
+of its own: stored values pass through it, and through converters and validators, once more. What these do must
+leave their own result as it is. Other dataclasses are filled without any call.
 """
 
 from __future__ import annotations
@@ -16,13 +20,14 @@ import dataclasses
 import inspect
 import threading
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from zlmdb.errors import DecodeError, EncodeError, TableDeclaration, WrongType, WrongValue
 
-from .conversion import IDENTITY, Conversion, conversion_of, is_plain
+from .conversion import HASHABLE, IDENTITY, Conversion, conversion_of, frozen, frozen_map, is_plain, thawed
+from .generics import field_types
 
 _THREE_WAYS: Final = (
     "make it a dataclass or an attrs class, give it marshal() and a static parse(), or give the table marshal= and "
@@ -48,7 +53,8 @@ def top_conversion(record: Any, fmt: str) -> Conversion:
     """
     if record is None:
         return IDENTITY
-    if isinstance(record, type) and (found := record_conversion(record, fmt)):
+    cls = typing.get_origin(record) or record
+    if isinstance(cls, type) and (found := record_conversion(cls, fmt, typing.get_args(record))):
         return found  # None is no record, while a field may hold None in a record's place
     conversion = conversion_of(record, fmt)
     if not conversion.identity or is_plain(record, fmt):
@@ -61,12 +67,46 @@ def top_conversion(record: Any, fmt: str) -> Conversion:
     )
 
 
-def record_conversion(cls: type, fmt: str) -> Conversion | None:
-    """Return how instances of a record class are stored, or None if the class is no record."""
+def record_conversion(cls: type, fmt: str, arguments: tuple[Any, ...] = ()) -> Conversion | None:
+    """Return how instances of a record class are stored, or None if the class is no record.
+
+    ``arguments`` are those of a generic class. Raises `TableDeclaration` for a class that could not be read again.
+    """
     if hooks := _own_hooks(cls):
-        return hooks
+        return _hashable(hooks, frozen, thawed) if fmt == HASHABLE else hooks
     fields = _fields(cls)
-    return None if fields is None else _LazyRecord(cls, fields, fmt).conversion()
+    if fields is None:
+        return None
+    _check_constructor(cls, fields)
+    conversion = _LazyRecord(cls, arguments, fields, fmt).conversion()
+    return _hashable(conversion, frozen_map, _as_dict) if fmt == HASHABLE else conversion
+
+
+def _hashable(conversion: Conversion, freeze: Callable[[Any], Any], thaw: Callable[[Any], Any]) -> Conversion:
+    return Conversion(lambda value: freeze(conversion.plain(value)), lambda plain: conversion.value(thaw(plain)))
+
+
+def _as_dict(plain: Any) -> Any:
+    return dict(plain) if isinstance(plain, Mapping) else plain
+
+
+def _check_constructor(cls: type, fields: list[_Field]) -> None:
+    """Refuse a class whose constructor needs what is no field, such as an InitVar without a default."""
+    if _is_filled_directly(cls, fields):
+        return
+    known = {field.argument for field in fields}
+    _, *parameters = inspect.signature(inspect.getattr_static(cls, "__init__")).parameters.values()
+    for parameter in parameters:
+        needed = parameter.default is parameter.empty
+        named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+        if needed and named and parameter.name not in known:
+            raise TableDeclaration(
+                f"{cls.__name__} could be written and not read: its constructor needs {parameter.name}, "
+                "which is no field and so is not stored",
+                got=cls,
+                expected="a constructor that needs nothing but fields",
+                next_step=f"give {parameter.name} a default, or give the table marshal= and unmarshal=",
+            )
 
 
 def _own_hooks(cls: type) -> Conversion | None:
@@ -119,7 +159,7 @@ class _InProgress(threading.local):
     """The records that this thread is building now: one that refers to itself meets itself here."""
 
     def __init__(self) -> None:
-        self.records: dict[tuple[type, str], _LazyRecord] = {}
+        self.records: dict[tuple[type, tuple[Any, ...], str], _LazyRecord] = {}
 
 
 _in_progress: Final = _InProgress()
@@ -131,15 +171,16 @@ class _LazyRecord:
     A record may refer to itself or to classes that are defined after it.
     """
 
-    def __init__(self, cls: type, fields: list[_Field], fmt: str) -> None:
+    def __init__(self, cls: type, arguments: tuple[Any, ...], fields: list[_Field], fmt: str) -> None:
         self._cls = cls
+        self._arguments = arguments
         self._fields = fields
         self._fmt = fmt
         self._built: Conversion | None = None
 
     def conversion(self) -> Conversion:
         """Return the functions themselves, or stand-ins that build them when called."""
-        if outer := _in_progress.records.get((self._cls, self._fmt)):
+        if outer := _in_progress.records.get((self._cls, self._arguments, self._fmt)):
             return outer.stand_in()
         try:
             return self._build()
@@ -164,10 +205,10 @@ class _LazyRecord:
             ) from error
 
     def _build(self) -> Conversion:
-        key = (self._cls, self._fmt)
+        key = (self._cls, self._arguments, self._fmt)
         _in_progress.records[key] = self
         try:
-            hints = typing.get_type_hints(self._cls, include_extras=True)
+            hints = field_types(self._cls, self._arguments)
             conversions = {
                 field.name: self._field_conversion(field, hints.get(field.name, field.annotation))
                 for field in self._fields
