@@ -10,6 +10,13 @@ from hypothesis import HealthCheck, settings
 import zlmdb
 from zlmdb.orm.base import FIXED_SLOTS
 
+# the assertions of helper modules are to hold under python -O, as those of the tests do
+HERE = Path(__file__).parent
+HELPERS = [
+    path for path in [*HERE.glob("*.py"), *HERE.glob("crash/*.py")] if not path.name.startswith(("test_", "conf"))
+]
+pytest.register_assert_rewrite(*(".".join(path.relative_to(HERE.parent).with_suffix("").parts) for path in HELPERS))
+
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
 
