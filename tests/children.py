@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Other processes for tests: Python code, run to its end or held at a line until it may go on."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -28,9 +29,20 @@ def refused(error, use, *args, **kwargs):
 """
 
 
+def hard(code: str) -> str:
+    """Return ``code`` with assertions that hold under python -O too."""
+
+    class Harden(ast.NodeTransformer):
+        def visit_Assert(self, node: ast.Assert) -> ast.AST:
+            text = f"if not ({ast.unparse(node.test)}): raise AssertionError({ast.unparse(node.test)!r})"
+            return ast.parse(text).body[0]
+
+    return ast.unparse(Harden().visit(ast.parse(code)))
+
+
 def run(code: str, *args: object, prefix: tuple[str, ...] = ()) -> str:
     """Run ``code`` in another process, which must succeed, and return what it printed."""
-    command = [*prefix, sys.executable, "-c", PRELUDE + code, *map(str, args)]
+    command = [*prefix, sys.executable, "-c", hard(PRELUDE + code), *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -40,7 +52,7 @@ class Held:
     """A process that runs ``code`` and stops at each ``hold(...)`` in it."""
 
     def __init__(self, code: str, *args: object, prefix: tuple[str, ...] = ()) -> None:
-        command = [*prefix, sys.executable, "-c", PRELUDE + code, *map(str, args)]
+        command = [*prefix, sys.executable, "-c", hard(PRELUDE + code), *map(str, args)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def said(self) -> str:

@@ -13,6 +13,7 @@ import lmdb
 import pytest
 
 import zlmdb
+from tests.children import hard
 from zlmdb import errors
 from zlmdb.storage import sniff
 
@@ -263,7 +264,7 @@ with zlmdb.Database(sys.argv[1]) as db:
 
 
 def test_a_forked_child_is_refused_and_takes_nothing_from_its_parent(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "-c", FORKING, str(tmp_path / "db"), WRITING], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", hard(FORKING), str(tmp_path / "db"), WRITING], check=True, timeout=60)
 
 
 def test_another_process_reads_and_writes_beside_this_one(tmp_path: Path) -> None:
