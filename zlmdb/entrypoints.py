@@ -53,3 +53,23 @@ def _unreadable(distribution: importlib.metadata.Distribution, name: str, exc: E
     )
     error.__cause__ = exc
     return error
+
+
+def _remedy(exc: BaseException) -> str:
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
+        return f"install {exc.name}, perhaps as an extra of the plugin's distribution (the bundled: zlmdb[stores])"
+    return "repair or uninstall it; other plugins are not affected"
+
+
+def import_object(name: str, value: str) -> object:
+    """Import what ``value`` (``package:attribute``) names; `PluginError` for the plugin ``name`` if that fails."""
+    try:
+        return importlib.metadata.EntryPoint(name, value, "").load()
+    except (Exception, SystemExit) as exc:
+        raise PluginError(
+            f"{value} cannot be imported: {type(exc).__name__}: {exc}",
+            where=f"plugin {name!r}",
+            next_step=_remedy(exc),
+            plugin=name,
+            step="import",
+        ) from exc

@@ -16,7 +16,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import enum
-import importlib.metadata
 import inspect
 import re
 import time
@@ -24,7 +23,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Generic, Protocol, TypeVar
 
 from zlmdb.configuration import check
-from zlmdb.entrypoints import Offer, normalized, offers
+from zlmdb.entrypoints import Offer, import_object, normalized, offers
 from zlmdb.errors import ConfigError, PluginError, PluginMissing
 
 __all__ = ["API_VERSION", "GROUP", "RESERVED_KEYS", "Context", "Found", "ManagedStore", "Plugin", "Registry", "State"]
@@ -158,7 +157,7 @@ class Registry:
         key = (found.distribution, found.name, found.value)
         if key not in self._plugins:
             try:
-                self._plugins[key] = _checked(_import(found.name, found.value), reference, found.name)
+                self._plugins[key] = _checked(import_object(found.name, found.value), reference, found.name)
             except PluginError as error:
                 found.state, found.reason = State.FAILED, error
                 raise
@@ -190,7 +189,7 @@ class Registry:
             raise self._missing(reference)
         module = reference.partition(":")[0]
         try:
-            return _checked(_import(reference, reference), reference, None)
+            return _checked(import_object(reference, reference), reference, None)
         except PluginError as error:
             cause = error.__cause__
             if isinstance(cause, ModuleNotFoundError) and f"{module}.".startswith(f"{cause.name}."):
@@ -215,19 +214,6 @@ class Registry:
 def _found(offer: Offer) -> Found:
     state = State.FAILED if offer.reason else State.FOUND
     return Found(offer.name, offer.distribution, offer.version, offer.value, state, offer.reason)
-
-
-def _import(name: str, value: str) -> object:
-    try:
-        return importlib.metadata.EntryPoint(name, value, GROUP).load()
-    except (Exception, SystemExit) as exc:
-        raise PluginError(
-            f"{value} cannot be imported: {type(exc).__name__}: {exc}",
-            where=f"plugin {name!r}",
-            next_step="repair or uninstall it; other plugins are not affected",
-            plugin=name,
-            step="import",
-        ) from exc
 
 
 def _checked(plugin: object, reference: str, name: str | None) -> Plugin[Any]:
