@@ -4,6 +4,7 @@
 import threading
 from pathlib import Path
 
+import cbor2
 import pytest
 
 import zlmdb
@@ -79,6 +80,23 @@ def test_a_map_of_a_deleted_file_does_not_write_into_the_one_made_in_its_place(t
             for use in (lambda: people[txn, "a"], lambda: people.__setitem__((txn, "a"), 1), lambda: people.count(txn)):
                 with pytest.raises(errors.WrongDatabase):
                     use()
+
+
+def test_a_fixed_slot_that_another_table_has_in_the_new_file_is_refused(tmp_path: Path) -> None:
+    class Fixed(zlmdb.Schema):
+        def attach(self, db: zlmdb.Database) -> None:
+            self.words = zlmdb.MapStringString(1)
+
+    with zlmdb.Database(tmp_path / "db") as db:
+        fixed = db.attach(Fixed).words
+    zlmdb.Database.scratch(tmp_path / "db")
+    with zlmdb.Database(tmp_path / "db") as db:
+        with db.begin(write=True) as txn:
+            entry = {"oid": str(People._zlmdb_oid), "name": "People", "creator": "unknown", "slot": 1}
+            txn.put(bytes.fromhex("00000001"), cbor2.dumps(entry))
+        fixed._home = db.environment.key
+        with db.begin() as txn, pytest.raises(errors.WrongDatabase):
+            fixed.count(txn)
 
 
 @pytest.mark.parametrize("buffers", [False, True])

@@ -8,13 +8,12 @@ At run time the names resolve in ``zlmdb.__getattr__``; checkers read ``zlmdb/__
 from __future__ import annotations
 
 import ast
-import re
 import sys
 from pathlib import Path
 from typing import Final
 
 import zlmdb
-from zlmdb.codecs import PUBLISHED_MAPS, set_member
+from zlmdb.codecs import PUBLISHED_MAPS, VALUE_NAMES, key_codec, set_member
 
 _KEYS: Final = {
     "Uuid": "UUID",
@@ -31,11 +30,6 @@ _KEYS: Final = {
     "Bytes32": "bytes",
 }
 _VALUES: Final = {**_KEYS, "Bytes20Timestamp": "tuple[bytes, Time]", "Numpy": "ndarray[Any, Any]"}
-_SINGLE_VALUES: Final = (
-    "Bytes Bytes16 Bytes20 Bytes32 Cbor FlatBuffers Json Numpy Oid OidSet Pickle String Timestamp Uint16 Uint64 Uuid"
-    " UuidSet"
-).split()
-_TOKEN: Final = re.compile("|".join(sorted(_KEYS, key=len, reverse=True)))
 
 _HEAD: Final = """# SPDX-License-Identifier: MIT
 # written by: python -m zlmdb.compat
@@ -60,15 +54,13 @@ def __getattr__(name: str) -> Any: ...
 
 def key_type(kind: str) -> str:
     """Return the Python type of a key kind, as an annotation."""
-    if kind == "Oid3":
-        return "tuple[int, int, int]"
-    types = [_KEYS[token] for token in _TOKEN.findall(kind)]
-    return types[0] if len(types) == 1 else f"tuple[{', '.join(types)}]"
+    codec = key_codec(kind)
+    return f"tuple[{', '.join(_KEYS[part.name] for part in codec.parts)}]" if codec.parts else _KEYS[codec.name]
 
 
 def map_names() -> dict[str, tuple[str, str]]:
     """Return the names that the stub spells out: the published ones, and each single key with each value."""
-    singles = {f"Map{key}{value}": (key, value) for key in _KEYS for value in _SINGLE_VALUES}
+    singles = {f"Map{key}{value}": (key, value) for key in _KEYS for value in VALUE_NAMES}
     return dict(sorted({**singles, **PUBLISHED_MAPS}.items()))
 
 

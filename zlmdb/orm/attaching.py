@@ -239,5 +239,8 @@ class Attaching:
 
 def _has(txn: Transaction, entry: Slot) -> bool:
     # the file's number may be that of a deleted one: what tells is the catalogue
-    found = catalogue.entries(txn).get(entry.oid)
-    return found.slot == entry.slot if found else entry.oid == catalogue.fixed_oid(entry.slot)
+    entries = catalogue.entries(txn)
+    if (found := entries.get(entry.oid)) is not None:
+        return found.slot == entry.slot
+    # a fixed slot is not entered into a file that is opened read-only
+    return entry.oid == catalogue.fixed_oid(entry.slot) and all(other.slot != entry.slot for other in entries.values())

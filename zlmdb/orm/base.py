@@ -51,6 +51,10 @@ class MapBase(Generic[K, V]):
         value: ValueCodec[V] | None = None,
     ) -> None:
         if hooks:  # the published order: (slot, compress, marshal, unmarshal) or (slot, compress, build, cast)
+            if len(hooks) > 2:
+                raise TableDeclaration(
+                    "too many functions", where=type(self).__name__, got=hooks, expected="at most two"
+                )
             first, second = (*hooks, None)[:2]
             if self.value_kind == "FlatBuffers":
                 build, cast = build or first, cast or second

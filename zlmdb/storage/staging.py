@@ -45,7 +45,7 @@ def _claimed(target: str) -> Iterator[Path]:
         _clear(directory)
         try:
             yield directory
-        except BaseException:
+        except BaseException:  # raised again: nothing half-made stays, whatever ended the work
             shutil.rmtree(directory, ignore_errors=True)
             raise
     finally:

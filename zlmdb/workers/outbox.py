@@ -53,7 +53,7 @@ class Outbox:
                 operation = self._answers.popleft()
             try:
                 operation.answer()
-            except Exception:
+            except Exception:  # a subscriber's fault must not keep the others from their answers
                 log.exception("the callback of %s failed", operation.what)
         self._later(self._answer)
 

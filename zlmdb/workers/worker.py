@@ -71,7 +71,7 @@ def perform(work: Work) -> None:
     """Run ``work`` and log what it raises: the thread must live on."""
     try:
         work()
-    except BaseException:
+    except BaseException:  # the thread outlives whatever the work does, SystemExit too
         log.exception("%s: a piece of work failed", threading.current_thread().name)
 
 

@@ -97,7 +97,7 @@ class Life:
             if self._db is None:
                 await self.attach()
                 await self.migrate()
-        except BaseException:
+        except BaseException:  # raised again: a start that was cancelled may be tried once more
             self._running = False
             raise
         self._ready = True
