@@ -6,8 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
+CLIENTS := build/clients
+COMPAT := build/compat
+CROSSBAR := build/crossbar
+BROWSER := build/browser
 
-.PHONY: demo test test-optimized lint format types bench stub clean
+.PHONY: demo test test-optimized test-compat test-clients test-crossbar test-browser lint format types bench bench-check soak stub clean
 
 demo: $(STAMP)
 	$(BIN)/python -m examples.router.demo
@@ -18,6 +22,47 @@ test: $(STAMP)
 # asserts are for internal invariants only: everything must hold without them
 test-optimized: $(STAMP)
 	PYTHONOPTIMIZE=1 $(BIN)/python -O -m pytest $(TESTS)
+
+# the published programs that use zlmdb, in an environment of their own that has this package in its place
+test-clients: $(CLIENTS)/.installed
+	$(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients
+
+$(CLIENTS)/.installed: pyproject.toml tests/clients/requirements.txt
+	$(PYTHON) -m venv $(CLIENTS)
+	$(CLIENTS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(CLIENTS)/bin/python -m pip install --quiet --editable . --requirement tests/clients/requirements.txt
+	touch $@
+
+# the published router with our stores, in an environment of its own
+test-crossbar: $(CROSSBAR)/.installed
+	$(CROSSBAR)/bin/python -m pytest -c tests/crossbar/pytest.ini tests/crossbar
+
+$(CROSSBAR)/.installed: pyproject.toml tests/crossbar/requirements.txt
+	$(PYTHON) -m venv $(CROSSBAR)
+	$(CROSSBAR)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(CROSSBAR)/bin/python -m pip install --quiet --editable ".[stores]" --requirement tests/crossbar/requirements.txt
+	touch $@
+
+# the page of examples/router in a headless Chromium, which is installed where apt-get can; without it they are skipped
+test-browser: $(BROWSER)/.installed
+	@command -v chromedriver >/dev/null || [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null || \
+	{ apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium chromium-driver; }
+	$(BROWSER)/bin/python -m pytest -c tests/browser/pytest.ini tests/browser
+
+$(BROWSER)/.installed: pyproject.toml tests/browser/requirements.txt
+	$(PYTHON) -m venv $(BROWSER)
+	$(BROWSER)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(BROWSER)/bin/python -m pip install --quiet --editable ".[router]" --requirement tests/browser/requirements.txt
+	touch $@
+
+# files written by the published package, in an environment of its own, read by ours, and the other way round
+test-compat: $(STAMP) $(COMPAT)/.installed
+	$(BIN)/python -m pytest tests/compat
+
+$(COMPAT)/.installed: tests/compat/requirements.txt
+	$(PYTHON) -m venv $(COMPAT)
+	$(COMPAT)/bin/python -I -m pip install --quiet --requirement tests/compat/requirements.txt
+	touch $@
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
@@ -35,6 +80,14 @@ types: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m benchmarks
+
+# fails below the targets; on a quiet machine
+bench-check: $(STAMP)
+	$(BIN)/python -m benchmarks --check --output benchmarks/results/latest.md
+
+# half an hour at 80 % of the capacity: memory and file must stay as large as they are
+soak: $(STAMP)
+	$(BIN)/python -m benchmarks.soak
 
 # the names of the map types, for type checkers
 stub: $(STAMP)

@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from statistics import median
 from typing import Any, Final
 
 import cbor2
@@ -26,9 +25,10 @@ from twisted.internet.threads import deferToThread
 import zlmdb
 from benchmarks.contestant import Stopwatch, expect
 from benchmarks.data import Data, User
-from benchmarks.lateness import LATENESS, lateness
-from benchmarks.peers import ROOT
+from benchmarks.installing import ROOT
+from benchmarks.lateness import lateness
 from benchmarks.raw import MAP_SIZE
+from benchmarks.rows import LATENESS
 from zlmdb.twisted import AsyncMap, open_database
 
 _RECORDS: Final = 5000
@@ -130,19 +130,22 @@ class Ours(Calls):
         return self.durable.put(*item)
 
 
-async def _measure(contestants: dict[str, Calls], row: str, rounds: int) -> dict[str, float]:
-    times: dict[str, list[float]] = {name: [] for name in contestants}
+async def _measure(contestants: dict[str, Calls], row: str, rounds: int) -> list[dict[str, float]]:
+    """Return the seconds of each contestant in each round."""
+    measured = []
     for _ in range(rounds):
+        times = {}
         for name, contestant in contestants.items():
             work: Callable[[], Awaitable[None]] = getattr(contestant, row)
             with Stopwatch() as watch:
                 await work()
-            times[name].append(watch.seconds)
-    return {name: median(found) for name, found in times.items()}
+            times[name] = watch.seconds
+        measured.append(times)
+    return measured
 
 
 async def _main(rounds: int, directory: Path, names: list[str]) -> None:
-    data = Data(_RECORDS)
+    data = Data(_RECORDS, 0)
     users = zlmdb.MapUuidCbor[User](1)
     fast = await open_database(directory / "ours", sync=False)
     durable = await open_database(directory / "ours_durable")

@@ -7,7 +7,7 @@ import gc
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -49,10 +49,21 @@ class Contestant:
         self.data = data
         self.directory = directory
         self.emptied = 0
+        self.databases: dict[str, Any] = {}
         directory.mkdir()
 
     def close(self) -> None:
         """Close the databases."""
+        raise NotImplementedError
+
+    def database(self, name: str, fill: Callable[[Any], None]) -> Any:
+        """Return the database of this name, filled when it is asked for first."""
+        if name not in self.databases:
+            self.databases[name] = self._open(self.directory / name)
+            fill(self.databases[name])
+        return self.databases[name]
+
+    def _open(self, path: Path) -> Any:
         raise NotImplementedError
 
     def empty(self) -> Path:

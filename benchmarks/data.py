@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +16,7 @@ import numpy as np
 SEED: Final = 20260
 USER_SIZE: Final = 231  # bytes of CBOR
 EVENT_SIZE: Final = 172
-ARRAYS: Final = 8
+ARRAYS: Final = 64
 ARRAY_SIZE: Final = 131_072  # float64: 1 MiB
 _FIRST_EVENT: Final = 1_767_225_600_000_000_000  # ns: 2026-01-01
 _TEXT: Final = "The quick brown fox jumps over the lazy dog, again and again, until night falls. " * 4
@@ -39,14 +41,18 @@ EventKey = tuple[np.datetime64, UUID]
 
 
 class Data:
-    """``records`` users and as many events, and the keys that are asked for, in random order."""
+    """``records`` users and as many events, and the keys that are asked for, in random order.
 
-    def __init__(self, records: int) -> None:
+    ``counted`` is how many events `many` gives, for the tables that are too large to be kept in memory.
+    """
+
+    def __init__(self, records: int, counted: int) -> None:
         rng = random.Random(SEED)
-        self.records = records
+        self.records, self.counted = records, counted
         self.users = [(_uuid(rng), _user(number, rng)) for number in range(records)]
         self.events = [(_event_key(number, rng), _event(number, rng)) for number in range(records)]
         self.arrays = [np.random.default_rng(number).random(ARRAY_SIZE) for number in range(ARRAYS)]
+        self.last_user = max(self.users, key=itemgetter(0))[1]  # in the order of the keys
         self.dicts = [(oid, vars(user)) for oid, user in self.users]
         some = rng.sample(range(records), min(records, 10_000))
         self.reads = [self.users[number] for number in some]
@@ -54,6 +60,12 @@ class Data:
         self.puts = self.reads[:3000]
         starts = [rng.randrange(records - 10) for _ in range(2000)]
         self.seeks = [(self.events[start][0], self.events[start + 9]) for start in starts]
+
+    def many(self) -> Iterator[tuple[EventKey, Event]]:
+        """Make ``counted`` events in the order of their keys."""
+        for number in range(self.counted):
+            at = np.datetime64(_FIRST_EVENT + number * 1_000_000, "ns")
+            yield (at, UUID(int=number)), self.events[number % self.records][1]
 
 
 def event_key(key: EventKey) -> bytes:

@@ -17,7 +17,6 @@ import zlmdb
 from benchmarks.data import Data, event_key
 from zlmdb.twisted import AsyncDatabase
 
-LATENESS: Final = "lateness"
 _INTERVAL: Final = 0.001  # seconds
 _EVENTS: Final = 10_000  # of a batch
 _BATCHES: Final = 5
@@ -45,7 +44,7 @@ async def lateness(reactor: Any, data: Data, db: AsyncDatabase, env: lmdb.Enviro
         await db.write(insert)
 
     async def portions() -> None:
-        done: list[Deferred[int]] = []
+        done: list[Deferred[Any]] = []
         for start in range(0, _EVENTS, _PORTION):
             done.append(ours.put_many(events[start : start + _PORTION]))
             await deferLater(reactor, 0, lambda: None)

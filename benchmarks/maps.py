@@ -3,11 +3,18 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+
+import numpy as np
 
 from benchmarks.contestant import Contestant, Rollback, Stopwatch, consume, expect
 from benchmarks.data import Data, User
+from benchmarks.flat import SCHEMA, Accessor, build
+
+_ARRAY: Final = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 class Maps(Contestant):
@@ -18,17 +25,18 @@ class Maps(Contestant):
         self.zlmdb = zlmdb
         self.types = self.declare()
         self.fresh: Any = None
-        self.filled = self._open(directory / "filled")
-        self._insert(self.filled, self._attach(self.filled, "dicts"), data.dicts)
+        # the same records in the same files as raw LMDB: a larger tree takes longer to search
+        self.filled = self._open(directory / "users")
+        self.filled_events = self._open(directory / "events")
         self._insert(self.filled, self._attach_indexed(self.filled), data.users)
-        self._insert(self.filled, self._attach(self.filled, "events"), data.events)
+        self._insert(self.filled_events, self._attach(self.filled_events, "events"), data.events)
 
     def declare(self) -> dict[str, Any]:
         """Return the types of the maps by their names in this file."""
         raise NotImplementedError
 
     def close(self) -> None:
-        for db in (self.filled, self.fresh):
+        for db in (self.filled, self.filled_events, self.fresh, *self.databases.values()):
             if db is not None:
                 db.__exit__(None, None, None)
 
@@ -50,7 +58,7 @@ class Maps(Contestant):
         users.attach_index("by_name", self._attach(db, "by_name"), lambda user: user.name)
         return users
 
-    def _insert(self, db: Any, table: Any, items: list[tuple[Any, Any]]) -> None:
+    def _insert(self, db: Any, table: Any, items: Iterable[tuple[Any, Any]]) -> None:
         with db.begin(write=True) as txn:
             for key, value in items:
                 table[txn, key] = value
@@ -76,7 +84,7 @@ class Maps(Contestant):
         return watch.seconds, found
 
     def read_dict(self) -> float:
-        seconds, found = self._read(self._attach(self.filled, "dicts"))
+        seconds, found = self._read(self.types["dicts"](self._attach(self.filled, "users")._slot))
         expect(found, vars(self.data.reads[-1][1]))
         return seconds
 
@@ -95,8 +103,8 @@ class Maps(Contestant):
         return watch.seconds
 
     def _scan(self, expected: Any, **options: Any) -> float:
-        events = self._attach(self.filled, "events")
-        with self.filled.begin() as txn, Stopwatch() as watch:
+        events = self._attach(self.filled_events, "events")
+        with self.filled_events.begin() as txn, Stopwatch() as watch:
             last = consume(events.select(txn, **options))
         expect(last, expected)
         return watch.seconds
@@ -111,8 +119,8 @@ class Maps(Contestant):
         return self._scan(self.data.events[0], reverse=True)
 
     def seek(self) -> float:
-        events = self._attach(self.filled, "events")
-        with self.filled.begin() as txn, Stopwatch() as watch:
+        events = self._attach(self.filled_events, "events")
+        with self.filled_events.begin() as txn, Stopwatch() as watch:
             for start, _ in self.data.seeks:
                 found = list(events.select(txn, from_key=start, limit=10))
         expect(found[-1], self.data.seeks[-1][1])
@@ -126,17 +134,23 @@ class Maps(Contestant):
         expect(found, self.data.lookups[-1][1])
         return watch.seconds
 
+    def _flat(self) -> tuple[Any, Any]:
+        """Return the database of flat users, and the table."""
+        db = self.database("flat", lambda db: self._insert(db, self._attach(db, "flat"), self.data.users))
+        return db, self._attach(db, "flat")
+
     def count(self) -> float:
-        events = self._attach(self.filled, "events")
-        with self.filled.begin() as txn, Stopwatch() as watch:
+        db = self.database("counted", lambda db: self._insert(db, self._attach(db, "events"), self.data.many()))
+        events = self._attach(db, "events")
+        with db.begin() as txn, Stopwatch() as watch:
             number = events.count(txn)
-        expect(number, self.data.records)
+        expect(number, self.data.counted)
         return watch.seconds
 
     def truncate(self) -> float:
-        events = self._attach(self.filled, "events")
+        events = self._attach(self.filled_events, "events")
         try:
-            with self.filled.begin(write=True) as txn:
+            with self.filled_events.begin(write=True) as txn:
                 with Stopwatch() as watch:
                     number = events.truncate(txn)
                 raise Rollback
@@ -166,19 +180,35 @@ class Ours(Maps):
     name = "ours"
 
     def declare(self) -> dict[str, Any]:
+        from zlmdb.codecs.flatbuffers import load_fbs  # which the existing package has not
+
         zlmdb = self.zlmdb
+        file = self.directory / "user.fbs"
+        file.write_text(SCHEMA)
+        return {
+            "users": _table(zlmdb, 1, zlmdb.MapUuidCbor[User]),
+            "dicts": zlmdb.MapUuidCbor,
+            "events": _table(zlmdb, 3, zlmdb.MapTimestampUuidCbor),
+            "flat": _table(zlmdb, 6, zlmdb.MapUuidFlatBuffers[load_fbs(file).FlatUser]),
+            "arrays": zlmdb.MapOidNumpy[_ARRAY](1000),
+            **_indexes(zlmdb),
+        }
 
-        @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a01")
-        class Users(zlmdb.MapUuidCbor[User]): ...
+    def lookup(self) -> float:
+        users = self._attach_indexed(self.filled)
+        with self.filled.begin() as txn, Stopwatch() as watch:
+            for _, user in self.data.lookups:
+                found = users.find(txn, "by_email", user.email)
+        expect(found, self.data.lookups[-1][1])
+        return watch.seconds
 
-        @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a02")
-        class Dicts(zlmdb.MapUuidCbor): ...
-
-        @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a03")
-        class Events(zlmdb.MapTimestampUuidCbor): ...
-
-        arrays = zlmdb.MapOidNumpy(1000)
-        return {"users": Users, "dicts": Dicts, "events": Events, "arrays": arrays, **indexes(zlmdb)}
+    def flat_fields(self) -> float:
+        db, table = self._flat()
+        with db.begin() as txn, Stopwatch() as watch:
+            for user in table.select(txn, return_keys=False):
+                found = user.name, user.created
+        expect(found, (self.data.last_user.name, self.data.last_user.created))
+        return watch.seconds
 
 
 class Existing(Maps):
@@ -188,30 +218,37 @@ class Existing(Maps):
 
     def declare(self) -> dict[str, Any]:
         zlmdb = self.zlmdb
+        plain = {"marshal": _itself, "parse": _itself}
 
-        @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a01", marshal=vars, parse=lambda plain: User(**plain))
-        class Users(zlmdb.MapUuidCbor): ...
+        def dicts(slot: int) -> Any:
+            return zlmdb.MapUuidCbor(slot, marshal=_itself, unmarshal=_itself)
 
-        @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a02", marshal=_itself, parse=_itself)
-        class Dicts(zlmdb.MapUuidCbor): ...
+        return {
+            "users": _table(zlmdb, 1, zlmdb.MapUuidCbor, marshal=vars, parse=lambda plain: User(**plain)),
+            "dicts": dicts,
+            "events": _table(zlmdb, 3, zlmdb.MapTimestampUuidCbor, **plain),
+            "flat": _table(zlmdb, 6, zlmdb.MapUuidFlatBuffers, build=build, cast=Accessor.get_root_as),
+            "arrays": zlmdb.MapOidPickle(1000),
+            **_indexes(zlmdb),
+        }
 
-        @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a03", marshal=_itself, parse=_itself)
-        class Events(zlmdb.MapTimestampUuidCbor): ...
+    def flat_fields(self) -> float:
+        db, table = self._flat()
+        with db.begin() as txn, Stopwatch() as watch:
+            for user in table.select(txn, return_keys=False):
+                found = user.name(), user.created()
+        expect(found, (self.data.last_user.name.encode(), self.data.last_user.created))
+        return watch.seconds
 
-        arrays = zlmdb.MapOidPickle(1000)
-        return {"users": Users, "dicts": Dicts, "events": Events, "arrays": arrays, **indexes(zlmdb)}
+
+def _table(zlmdb: Any, number: int, kind: Any, **functions: Any) -> Any:
+    identity = f"6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a{number:02}"
+    return zlmdb.table(identity, **functions)(types.new_class(f"Table{number}", (kind,)))
 
 
-def indexes(zlmdb: Any) -> dict[str, Any]:
+def _indexes(zlmdb: Any) -> dict[str, Any]:
     """Declare the maps from e-mail and name to the user's key."""
-
-    @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a04")
-    class ByEmail(zlmdb.MapStringUuid): ...
-
-    @zlmdb.table("6e2a66a2-5a8c-4b1c-8a37-7c1a1e2f0a05")
-    class ByName(zlmdb.MapStringUuid): ...
-
-    return {"by_email": ByEmail, "by_name": ByName}
+    return {"by_email": _table(zlmdb, 4, zlmdb.MapStringUuid), "by_name": _table(zlmdb, 5, zlmdb.MapStringUuid)}
 
 
 def _itself(value: Any) -> Any:

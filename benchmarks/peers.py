@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The existing `zlmdb`, installed in a folder of its own and run in a process of its own.
 
-``python -m benchmarks.peers FOLDER RECORDS DIRECTORY`` is that process: it reads the name of a row from each
+``python -m benchmarks.peers FOLDER RECORDS COUNTED DIRECTORY`` is that process: it reads the name of a row from each
 line of its input and writes a line of JSON, ``{"seconds": …}`` or ``{"error": …}``.
 """
 
@@ -13,31 +13,11 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any
 
 from benchmarks.contestant import Contestant
 from benchmarks.data import Data
-
-VERSION: Final = "26.10.1"
-ROOT: Final = Path(__file__).resolve().parent.parent
-FOLDER: Final = ROOT / "build" / "peers" / "zlmdb"
-
-
-class PeerFailed(Exception):
-    """The existing package cannot take part; the text says why."""
-
-
-def install() -> None:
-    """Install the existing package with what it needs into `FOLDER`, if it is not there."""
-    if (FOLDER / f"zlmdb-{VERSION}.dist-info").is_dir():
-        return
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    done = subprocess.run(
-        [*command, "--target", str(FOLDER), f"zlmdb=={VERSION}"], capture_output=True, text=True, check=False
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
-        raise PeerFailed(f"zlmdb {VERSION} cannot be installed: {lines[-1]}")
+from benchmarks.installing import EXISTING, ROOT, PeerFailed
 
 
 class Peer(Contestant):
@@ -47,9 +27,12 @@ class Peer(Contestant):
 
     def __init__(self, data: Data, directory: Path) -> None:
         super().__init__(data, directory)
-        install()
-        command = [sys.executable, "-m", "benchmarks.peers", str(FOLDER), str(data.records), str(directory / "peer")]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        EXISTING.install()
+        command = [sys.executable, "-m", "benchmarks.peers", str(EXISTING.folder)]
+        options = [str(data.records), str(data.counted), str(directory / "peer")]
+        self.process = subprocess.Popen(
+            command + options, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def wait_until_filled(self) -> None:
         """Wait until it is ready for rows."""
@@ -65,10 +48,10 @@ class Peer(Contestant):
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line.startswith("{"):
-            raise PeerFailed(f"the process of zlmdb {VERSION} ended with {self.process.wait()}")
+            raise PeerFailed(f"the process of zlmdb {EXISTING.version} ended with {self.process.wait()}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise PeerFailed(f"zlmdb {VERSION}: {answer['error']}")
+            raise PeerFailed(f"zlmdb {EXISTING.version}: {answer['error']}")
         return answer
 
     @property
@@ -87,18 +70,18 @@ def load(folder: Path) -> Any:
     import zlmdb
 
     found = Path(zlmdb.__file__).resolve()
-    if not found.is_relative_to(folder / "zlmdb"):
+    if not found.is_relative_to((folder / "zlmdb").resolve()):
         raise PeerFailed(f"zlmdb came from {found}, not from {folder}")
     return zlmdb
 
 
-def serve(folder: Path, records: int, directory: Path) -> None:
+def serve(folder: Path, records: int, counted: int, directory: Path) -> None:
     """Answer the rows that are asked for until the input ends."""
     answers, sys.stdout = sys.stdout, sys.stderr  # the package prints
     zlmdb = load(folder)
     from benchmarks.maps import Existing
 
-    contestant = Existing(Data(records), directory, zlmdb)
+    contestant = Existing(Data(records, counted), directory, zlmdb)
     gc.freeze()
     print(json.dumps({"filled": records}), file=answers, flush=True)
     for line in sys.stdin:
@@ -111,4 +94,4 @@ def serve(folder: Path, records: int, directory: Path) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: MIT
-"""The table of results, as text and as JSON."""
+"""The report of a run: as tables on the console, and as files in Markdown and JSON."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,25 +17,45 @@ from typing import Any
 import lmdb
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
-from benchmarks.peers import VERSION
-from benchmarks.runner import Result
+from benchmarks.installing import EXISTING, PLYVEL
+from benchmarks.results import Expense, Findings, Lateness, Result, lateness_target, target_of
 
-COLUMNS = {"ours": "ours", "existing": "existing zlmdb", "by hand": "lmdb + cbor2 by hand", "sqlite3": "sqlite3"}
+COLUMNS = {
+    "ours": "ours",
+    "existing": "existing zlmdb",
+    "by hand": "lmdb + cbor2 by hand",
+    "sqlite3": "sqlite3",
+    "plyvel": "plyvel",
+}
+_MISSED = "MISSED"
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table of text: the first column is the name of the row, the last one says whether the target is met."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
 
 
 def environment() -> dict[str, str]:
     """Return the machine and the versions that the figures belong to."""
     return {
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
+        "load": f"{os.getloadavg()[0]:.2f} at the start",
+        "date": datetime.now(UTC).isoformat(" ", "minutes"),
         "python": platform.python_version(),
         "zlmdb": version("zlmdb"),
-        "existing zlmdb": VERSION,
+        "existing zlmdb": EXISTING.version,
         "lmdb": f"{version('lmdb')} (LMDB {'.'.join(map(str, lmdb.version(lib_version=1)))})",
         "cbor2": version("cbor2"),
+        "flatbuffers": version("flatbuffers"),
         "numpy": version("numpy"),
+        "twisted": version("twisted"),
         "sqlite": sqlite3.sqlite_version,
+        "plyvel": PLYVEL.version,
     }
 
 
@@ -45,69 +68,133 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def show(console: Console, results: Sequence[Result]) -> None:
-    """Print the ratios to raw LMDB."""
-    _show_ratios(console, "Speed as a ratio to raw LMDB", "raw LMDB", COLUMNS, results)
-
-
-def show_asynchronous(console: Console, results: Sequence[Result]) -> None:
-    """Print the ratios to raw LMDB behind deferToThread."""
-    title = "Asynchronous speed as a ratio to raw LMDB + deferToThread"
-    _show_ratios(console, title, "LMDB + deferToThread", {"ours": "ours"}, results)
-
-
-def show_lateness(console: Console, measured: Sequence[dict[str, Any]]) -> None:
-    """Print how late the event loop was."""
-    title = "Event-loop lateness while batches of 10,000 events are committed"
-    table = _table(title, "writer", "p99", "max", "events/s", "target")
-    for found in measured:
-        rate = f"{found['events_per_second']:,.0f}" if found["events_per_second"] else "-"
-        target = "p99 <= 1 ms, max <= 5 ms, >= 200,000/s" if found["title"].startswith("ours") else "-"
-        table.add_row(found["title"], f"{found['p99'] * 1000:.2f} ms", f"{found['max'] * 1000:.2f} ms", rate, target)
-    console.print(table)
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(*columns, title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    return table
-
-
-def _show_ratios(
-    console: Console, title: str, reference: str, columns: dict[str, str], results: Sequence[Result]
-) -> None:
-    table = _table(title, "workload", reference, *columns.values(), "target")
-    for result in results:
-        cells = [_ratio(result, name) for name in columns]
-        table.add_row(result.row.title, _milliseconds(result), *cells, f">= {result.row.target:g}")
-    console.print(table)
-
-
-def _milliseconds(result: Result) -> str:
-    return f"{result.seconds['raw'] * 1000:.2f} ms"
-
-
-def _ratio(result: Result, name: str) -> Text:
-    ratio = result.ratio(name)
-    if ratio is None:
-        return Text("-")
-    style = ("green" if ratio >= result.row.target else "red") if name == "ours" else ""
-    return Text(f"{ratio:.2g}" if ratio < 0.1 else f"{ratio:.2f}", style)
-
-
-def as_json(
-    results: Sequence[Result], lateness: Sequence[dict[str, Any]], notes: Sequence[str], options: dict[str, Any]
-) -> dict[str, Any]:
-    """Return everything that was measured, as plain data."""
-    rows = [
-        {
-            "name": result.row.name,
-            "title": result.row.title,
-            "target": result.row.target,
-            "seconds": result.seconds,
-            "ratios": {name: result.ratio(name) for name in result.seconds},
-        }
-        for result in results
+def sheets(findings: Findings) -> list[Sheet]:
+    """Return the tables of what was measured."""
+    deferred = "LMDB + deferToThread"
+    tables = [
+        _ratios("Speed as a ratio to raw LMDB", "raw LMDB", COLUMNS, findings.results),
+        _ratios(f"Asynchronous speed as a ratio to raw {deferred}", deferred, {"ours": "ours"}, findings.deferred),
+        _late("Event-loop lateness while batches of 10,000 events are committed", findings.lateness),
+        _costs("What is to stay small, also as a ratio to lmdb and cbor2 by hand", findings.expenses),
     ]
-    return {"environment": environment(), "options": options, "rows": rows, "lateness": lateness, "notes": notes}
+    return [sheet for sheet in tables if sheet.rows]
+
+
+def _ratios(title: str, reference: str, columns: dict[str, str], results: Sequence[Result]) -> Sheet:
+    rows: list[tuple[str, ...]] = []
+    for result in results:
+        ratios = [_number(result.ratio(name)) for name in columns]
+        seconds = result.seconds("raw") or 0.0
+        rows.append((result.row.title, _amount(seconds * 1000, "ms"), *ratios, target_of(result), _met(result)))
+    return Sheet(title, ("workload", reference, *columns.values(), "target", ""), rows)
+
+
+def _late(title: str, measured: Sequence[Lateness]) -> Sheet:
+    rows: list[tuple[str, ...]] = []
+    for late in measured:
+        rate = f"{late.events_per_second:,.0f}" if late.events_per_second else "-"
+        verdict = (lateness_target(), _met(late)) if late.ours else ("-", "")
+        rows.append((late.title, f"{late.p99 * 1000:.2f} ms", f"{late.max * 1000:.2f} ms", rate, *verdict))
+    return Sheet(title, ("writer", "p99", "max", "events/s", "target", ""), rows)
+
+
+def _costs(title: str, expenses: Sequence[Expense]) -> Sheet:
+    names = {name: COLUMNS[name] for name in ("ours", "existing", "by hand")}
+    rows: list[tuple[str, ...]] = []
+    for expense in expenses:
+        values = [_value(expense, name) for name in names]
+        limit = f"<= {expense.cost.limit:g} {expense.cost.unit}"
+        rows.append((expense.cost.title, *values, _number(expense.ratio("ours")), limit, _met(expense)))
+    return Sheet(title, ("what", *names.values(), "ours : by hand", "target", ""), rows)
+
+
+def _met(found: Result | Expense | Lateness) -> str:
+    return _MISSED if found.missed else "met"
+
+
+def _number(ratio: float | None) -> str:
+    if ratio is None:
+        return "-"
+    digits = 3 if ratio < 0.1 else 2 if ratio < 10 else 0
+    return f"{ratio:,.{digits}f}"
+
+
+def _value(expense: Expense, name: str) -> str:
+    value = expense.value(name)
+    return "-" if value is None else _amount(value, expense.cost.unit)
+
+
+def _amount(value: float, unit: str) -> str:
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def show(console: Console, findings: Findings) -> None:
+    """Print the tables and the notes."""
+    for sheet in sheets(findings):
+        table = Table(*sheet.columns, title=sheet.title, title_justify="left")
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in sheet.rows:
+            table.add_row(*row, style="red" if row[-1] == _MISSED else None)
+        console.print(table)
+    for note in findings.notes:
+        console.print(note, highlight=False)
+
+
+def markdown(findings: Findings, about: dict[str, str]) -> str:
+    """Return the whole report as Markdown."""
+    lines = ["# Results of the benchmarks", "", *(f"- {name}: {value}" for name, value in about.items()), ""]
+    lines += [
+        "A ratio above 1 is faster than the reference. Each is the median over the rounds of the ratio within a round;",
+        "absolute times say only how large the work was. Rows short of their target were measured a second time with",
+        "twice the rounds, if the command says `--check`, and all rounds count. Where code written by hand has a lower",
+        "ratio than it had on the machine of the targets, the target is lower by as much; the column says both.",
+        "",
+    ]
+    for sheet in sheets(findings):
+        lines += [f"## {sheet.title}", "", _line(sheet.columns), _line(["---"] + ["--:"] * (len(sheet.columns) - 1))]
+        lines += [*map(_line, sheet.rows), ""]
+    missed = findings.missed()
+    lines += ["## Targets", "", *([f"- {_MISSED}: {line}" for line in missed] or ["All that was measured is met."]), ""]
+    if findings.notes:
+        lines += ["## Notes", "", *(f"- {note}" for note in findings.notes), ""]
+    return "\n".join(lines)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def as_json(findings: Findings, about: dict[str, str], options: dict[str, Any]) -> dict[str, Any]:
+    """Return everything that was measured, as plain data."""
+    return {
+        "about": about,
+        "options": options,
+        "rows": [_result(result) for result in findings.results],
+        "asynchronous": [_result(result) for result in findings.deferred],
+        "lateness": [{**asdict(late), "met": late.missed is None} for late in findings.lateness],
+        "costs": [_expense(expense) for expense in findings.expenses],
+        "missed": findings.missed(),
+        "notes": findings.notes,
+    }
+
+
+def _result(result: Result) -> dict[str, Any]:
+    ratios = {name: result.ratio(name) for name in _names(result)}
+    return {**asdict(result), "ratios": ratios, "target": result.target, "met": result.missed is None}
+
+
+def _expense(expense: Expense) -> dict[str, Any]:
+    values = {name: expense.value(name) for name in _names(expense)}
+    return {**asdict(expense), "values": values, "ratio": expense.ratio("ours"), "met": expense.missed is None}
+
+
+def _names(found: Result | Expense) -> list[str]:
+    return sorted({name for taken in found.rounds for name in taken})
+
+
+def write(file: Path, findings: Findings, about: dict[str, str], options: dict[str, Any]) -> None:
+    """Write the report to ``file`` in Markdown, and as JSON beside it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(markdown(findings, about))
+    file.with_suffix(".json").write_text(json.dumps(as_json(findings, about, options), indent=2) + "\n")

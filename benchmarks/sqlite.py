@@ -13,7 +13,8 @@ import cbor2
 import numpy as np
 
 from benchmarks.contestant import Contestant, Stopwatch, consume, expect
-from benchmarks.data import Data, EventKey, User
+from benchmarks.data import Data, Event, EventKey, User
+from benchmarks.flat import Accessor, encoded
 
 _SCHEMA: Final = """
     PRAGMA journal_mode = WAL;
@@ -22,6 +23,7 @@ _SCHEMA: Final = """
     CREATE TABLE users (oid BLOB PRIMARY KEY, data BLOB) WITHOUT ROWID;
     CREATE TABLE indexed (oid BLOB PRIMARY KEY, email TEXT UNIQUE, name TEXT UNIQUE, data BLOB) WITHOUT ROWID;
     CREATE TABLE events (at INTEGER, oid BLOB, data BLOB, PRIMARY KEY (at, oid)) WITHOUT ROWID;
+    CREATE TABLE flat (oid BLOB PRIMARY KEY, data BLOB) WITHOUT ROWID;
     CREATE TABLE arrays (id INTEGER PRIMARY KEY, data BLOB);
 """
 _INSERT: Final = "INSERT OR REPLACE INTO users VALUES (?, ?)"
@@ -40,16 +42,17 @@ class Sqlite(Contestant):
         self.filled = self._open(directory)
         self._insert(self.filled)
         self._insert_indexed(self.filled)
-        events = ((_ns(at), oid.bytes, cbor2.dumps(event)) for (at, oid), event in data.events)
-        self._within(self.filled, "INSERT INTO events VALUES (?, ?, ?)", events)
+        self._insert_events(self.filled, data.events)
 
     def close(self) -> None:
-        self.filled.close()
+        for connection in (self.filled, *self.databases.values()):
+            connection.close()
         if self.fresh is not None:
             self.fresh.close()
 
-    def _open(self, directory: Path) -> sqlite3.Connection:
-        connection = sqlite3.connect(directory / "data.sqlite", isolation_level=None)
+    def _open(self, path: Path) -> sqlite3.Connection:
+        path.mkdir(exist_ok=True)
+        connection = sqlite3.connect(path / "data.sqlite", isolation_level=None)
         connection.executescript(_SCHEMA)
         return connection
 
@@ -70,6 +73,10 @@ class Sqlite(Contestant):
     def _insert_indexed(self, connection: sqlite3.Connection) -> None:
         rows = ((oid.bytes, user.email, user.name, cbor2.dumps(vars(user))) for oid, user in self.data.users)
         self._within(connection, _INSERT_INDEXED, rows)
+
+    def _insert_events(self, connection: sqlite3.Connection, events: Iterable[tuple[EventKey, Event]]) -> None:
+        rows = ((_ns(at), oid.bytes, cbor2.dumps(event)) for (at, oid), event in events)
+        self._within(connection, "INSERT INTO events VALUES (?, ?, ?)", rows)
 
     def bulk_insert(self) -> float:
         connection = self._empty()
@@ -142,10 +149,21 @@ class Sqlite(Contestant):
         expect(found, self.data.lookups[-1][1])
         return watch.seconds
 
-    def count(self) -> float:
+    def flat_fields(self) -> float:
+        rows = ((oid.bytes, encoded(user)) for oid, user in self.data.users)
+        connection = self.database("flat", lambda db: self._within(db, "INSERT INTO flat VALUES (?, ?)", rows))
         with Stopwatch() as watch:
-            number = self.filled.execute("SELECT count(*) FROM events").fetchone()[0]
-        expect(number, self.data.records)
+            for (data,) in connection.execute("SELECT data FROM flat ORDER BY oid"):
+                user = Accessor.get_root_as(data)
+                found = user.name(), user.created()
+        expect(found, (self.data.last_user.name.encode(), self.data.last_user.created))
+        return watch.seconds
+
+    def count(self) -> float:
+        connection = self.database("counted", lambda db: self._insert_events(db, self.data.many()))
+        with Stopwatch() as watch:
+            number = connection.execute("SELECT count(*) FROM events").fetchone()[0]
+        expect(number, self.data.counted)
         return watch.seconds
 
     def truncate(self) -> float:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures shared by all tests."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,10 @@ HELPERS = [
     path for path in [*HERE.glob("*.py"), *HERE.glob("crash/*.py")] if not path.name.startswith(("test_", "conf"))
 ]
 pytest.register_assert_rewrite(*(".".join(path.relative_to(HERE.parent).with_suffix("").parts) for path in HELPERS))
+
+# a shell gives SIGINT as ignored to what it runs in the background, and the children of tests would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")

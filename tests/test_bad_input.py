@@ -198,7 +198,6 @@ def test_a_map_of_another_database_is_refused(tmp_path: Path) -> None:
         lambda: zlmdb.MapOidFlatBuffers(1),
         lambda: zlmdb.MapOidCbor(1, None, len, len, len),
         lambda: zlmdb.MapOidCbor(1, compress=7),
-        lambda: zlmdb.Map(1),
         lambda: zlmdb.table("no uuid"),
         lambda: zlmdb.table(str(U), build=len),
         lambda: zlmdb.table(str(U), parse=len),

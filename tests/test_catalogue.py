@@ -172,7 +172,7 @@ def test_records_in_the_old_layout_of_an_upgraded_kind_are_not_misread(tmp_path:
     @zlmdb.table("44444444-4444-4444-4444-444444444444")
     class Events(zlmdb.MapOidTimestampOid): ...
 
-    with zlmdb.Database(tmp_path / "db") as db:
+    with zlmdb.Database(tmp_path / "db", upgrade="refuse") as db:
         with db.begin(write=True) as txn:
             txn.put(bytes.fromhex("00000001"), cbor2.dumps({"oid": str(Events._zlmdb_oid), "name": "E", "slot": 1}))
             txn.put(bytes.fromhex("0001000000000000000115cd853dfe9c9717"), bytes(8))

@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import random
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,63 +16,19 @@ from twisted.internet.defer import gatherResults
 from twisted.internet.task import Clock
 
 import zlmdb
+from tests.cookie_stores import START, exact_indexes, old_cookie, using, write_old_file
 from tests.reactor_bench import error_of, run
 from zlmdb.errors import ConfigError, DatabaseClosed, ReadonlyTransaction, WrongType, WrongValue
-from zlmdb.plugins import Context, Registry, State, check, configure
-from zlmdb.twisted import open_database
-from zlmdb_cookiestore import Cookie, Cookies, CookieStore, CookieStoreSchema, IndexCookiesByValue, plugin
+from zlmdb.plugins import Context, Registry, check
+from zlmdb_cookiestore import Cookie, CookieStore, CookieStoreSchema, plugin
 
-SECOND = 10**9
-START = 1_700_000_000 * SECOND
-Test = Callable[[CookieStore, Clock], Coroutine[Any, Any, Any]]
 Using = Callable[..., Any]
 
 
-@pytest.fixture
-def using(tmp_path: Path) -> Using:
+@pytest.fixture(name="using")
+def using_fixture(tmp_path: Path) -> Using:
     """Run a test with a started store, and stop it; again on the same file when called again."""
-
-    def using(test: Test, *, at: int = 0, **options: Any) -> Any:
-        clock = Clock()
-        clock.advance(at)
-
-        async def main(reactor: Any) -> Any:
-            context = Context(
-                open_database=partial(open_database, reactor=reactor),
-                call_later=clock.callLater,
-                time_ns=lambda: START + int(clock.seconds() * SECOND),
-                reactor=reactor,
-            )
-            managed = configure(plugin, {"path": str(tmp_path / "cookies"), "sync": False, **options}, context)
-            await managed.start()
-            assert managed.state is State.STARTED
-            try:
-                return await test(managed.store, clock)  # type: ignore[arg-type]
-            finally:
-                await managed.stop()
-                assert not clock.getDelayedCalls()
-
-        return run(main)
-
-    return using
-
-
-def assert_indexes_are_exact(path: Path) -> int:
-    """Compare each index with one that is made of the table here, and return the number of cookies."""
-    with zlmdb.Database(path) as db, db.begin() as txn:
-        schema = db.attach(CookieStoreSchema)
-        cookies = dict(schema.cookies.select(txn))
-        by_value = {cookie.value: oid for oid, cookie in cookies.items()}
-        by_expiry: dict[int, set[uuid.UUID]] = {}
-        by_authid: dict[str, set[uuid.UUID]] = {}
-        for oid, cookie in cookies.items():
-            by_expiry.setdefault(cookie.created + cookie.max_age * SECOND, set()).add(oid)
-            if cookie.authid:
-                by_authid.setdefault(cookie.authid[:100], set()).add(oid)
-        assert dict(schema.by_value.select(txn)) == by_value
-        assert {expiry: set(oids) for expiry, oids in schema.by_expiry.select(txn)} == by_expiry
-        assert {authid: set(oids) for authid, oids in schema.by_authid.select(txn)} == by_authid
-        return len(cookies)
+    return partial(using, tmp_path / "cookies")
 
 
 # --- the life of a cookie
@@ -86,7 +42,7 @@ def test_a_new_cookie_is_found_and_authenticates_nobody(using: Using) -> None:
         assert (cookie.name, cookie.created, cookie.max_age) == ("cbtid", START, 604800)
         assert (cookie.authid, cookie.authenticated, cookie.authextra) == (None, None, None)
         assert len(issued.value) == 24
-        assert issued.header == f"cbtid={issued.value}; Max-Age=604800; Path=/; HttpOnly; SameSite=Lax"
+        assert issued.header == f"cbtid={issued.value}; Max-Age=604800; Path=/; Secure; HttpOnly; SameSite=Lax"
 
     using(test)
 
@@ -131,7 +87,7 @@ def test_authentication_without_an_authid_takes_it_back(using: Using, tmp_path: 
 
     cookie = using(test)
     assert (cookie.authid, cookie.authrole, cookie.authextra, cookie.authenticated) == (None, None, None, None)
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 1
+    assert exact_indexes(tmp_path / "cookies") == 1
 
 
 def test_a_revoked_cookie_is_gone_also_after_a_restart(using: Using) -> None:
@@ -172,7 +128,7 @@ def test_revoking_all_of_an_authid_leaves_the_others(using: Using, tmp_path: Pat
         assert found[5] is not None
 
     using(test)
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 3
+    assert exact_indexes(tmp_path / "cookies") == 3
 
 
 # --- expiry
@@ -202,7 +158,7 @@ def test_the_timer_sweeps_again_and_again(using: Using, tmp_path: Path) -> None:
             assert len(clock.getDelayedCalls()) == 1
 
     using(test, **{"sweep-interval": 10})
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 0
+    assert exact_indexes(tmp_path / "cookies") == 0
 
 
 def test_a_sweep_goes_in_slices_and_keeps_indexes_exact(using: Using, tmp_path: Path) -> None:
@@ -222,7 +178,7 @@ def test_a_sweep_goes_in_slices_and_keeps_indexes_exact(using: Using, tmp_path: 
         assert await store.sweep() == 0
 
     using(test, **{"sweep-slice": 7})
-    assert 0 < assert_indexes_are_exact(tmp_path / "cookies") < 100
+    assert 0 < exact_indexes(tmp_path / "cookies") < 100
 
 
 def test_purging_on_startup_forgets_all(using: Using, tmp_path: Path) -> None:
@@ -232,25 +188,12 @@ def test_purging_on_startup_forgets_all(using: Using, tmp_path: Path) -> None:
     async def nothing(store: CookieStore, clock: Clock) -> None: ...
 
     using(create)
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 1
+    assert exact_indexes(tmp_path / "cookies") == 1
     using(nothing, **{"purge-on-startup": True})
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 0
+    assert exact_indexes(tmp_path / "cookies") == 0
 
 
 # --- existing files
-
-
-def write_old_file(path: Path, cookies: list[Cookie]) -> None:
-    """Write what programs write that know two tables only."""
-    with zlmdb.Database(path) as db:
-        table, index = db.attach_table(Cookies), db.attach_table(IndexCookiesByValue)
-        table.attach_index("idx1", index, lambda cookie: cookie.value)
-        with db.begin(write=True) as txn:
-            table.put_many(txn, [(cookie.oid, cookie) for cookie in cookies if cookie.oid])
-
-
-def old_cookie(value: str, max_age: int, **fields: Any) -> Cookie:
-    return Cookie(oid=uuid.uuid4(), created=START, name="cbtid", value=value, max_age=max_age, **fields)
 
 
 def test_a_file_with_the_two_old_tables_is_indexed_once_and_used(
@@ -274,7 +217,7 @@ def test_a_file_with_the_two_old_tables_is_indexed_once_and_used(
 
     using(first, at=10)
     assert caplog.text.count("indexed 3 cookies") == 1
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 1
+    assert exact_indexes(tmp_path / "cookies") == 1
     using(again)
     assert caplog.text.count("indexed") == 1
 
@@ -293,7 +236,7 @@ def test_what_an_old_program_changed_meanwhile_is_indexed_too(using: Using, tmp_
     known.authid = "alice"
     write_old_file(tmp_path / "cookies", [known, old_cookie("a" * 24, 100, authid="alice")])
     using(revoke)
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 0
+    assert exact_indexes(tmp_path / "cookies") == 0
 
 
 def test_a_sweep_gets_past_index_records_that_another_program_left(using: Using, tmp_path: Path) -> None:
@@ -308,7 +251,7 @@ def test_a_sweep_gets_past_index_records_that_another_program_left(using: Using,
         assert await store.sweep() == 1
 
     using(test, **{"sweep-slice": 2, "sweep-interval": 1000})
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 0
+    assert exact_indexes(tmp_path / "cookies") == 0
 
 
 def test_a_read_only_store_looks_up_in_an_old_file_and_refuses_to_write(using: Using, tmp_path: Path) -> None:
@@ -374,7 +317,7 @@ def test_bad_arguments_fail_the_deferred_and_nothing_is_written(using: Using, tm
         assert store.lookup(value).authid is None  # type: ignore[union-attr]
 
     using(test)
-    assert assert_indexes_are_exact(tmp_path / "cookies") == 1
+    assert exact_indexes(tmp_path / "cookies") == 1
 
 
 def test_short_values_do_not_collide(using: Using, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,7 +327,7 @@ def test_short_values_do_not_collide(using: Using, monkeypatch: pytest.MonkeyPat
     async def test(store: CookieStore, clock: Clock) -> None:
         assert [(await store.create()).value for _ in range(2)] == ["aaaaaa", "bbbbbb"]
 
-    using(test, length=6)
+    using(test, length=6, **{"short-values": True})
 
 
 def test_values_are_not_shown(using: Using, caplog: pytest.LogCaptureFixture) -> None:
@@ -432,7 +375,15 @@ def test_the_store_is_found_by_its_entry_point() -> None:
         ({"path": "x", "same-site": "lax"}, 'store.same-site: expected "Strict", "Lax" or "None" or null, got "lax"'),
         ({"path": "x", "purge_on_start": True}, "store.purge_on_start: unknown key, did you mean 'purge-on-startup'?"),
         ({"path": "x", "readonly": True, "purge-on-startup": True}, "exclude each other"),
-        ({"path": "x", "same-site": "None"}, "needs secure"),
+        ({"path": "x", "same-site": "None", "secure": False}, "needs secure"),
+        ({"path": "x", "cookie-name": "__Host-a", "secure": False}, "needs secure"),
+        ({"path": "x", "cookie-name": "__Host-a", "domain": "example.com"}, "takes no domain"),
+        ({"path": "x", "cookie-name": "__Host-a", "cookie-path": "/app"}, "takes no domain"),
+        ({"path": "x", "length": 21}, "length: values this short can be guessed; got 21; expected at least 22"),
+        ({"path": "x", "longest-life": 60}, "shorter than a lifetime; got 60; expected at least max-age, 604800"),
+        ({"path": "x", "domain": "a; Secure"}, "store.domain: expected str matching"),
+        ({"path": "x", "cookie-path": "/\r\nSet-Cookie: a=b"}, "store.cookie-path: expected str matching"),
+        ({"path": "x", "sweep-interval": 0}, "store.sweep-interval: expected"),
     ],
 )
 def test_a_faulty_configuration_is_refused_with_its_path(options: dict[str, Any], problem: str) -> None:

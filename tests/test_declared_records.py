@@ -291,3 +291,21 @@ def test_a_declared_record_in_a_set_keeps_the_types_of_its_fields() -> None:
     codec = value_codec("Cbor")
     (back,) = codec.decode(codec.encode({Listed(1, [2, 3])}))
     assert back == Listed(1, [2, 3])
+
+
+@pytest.mark.parametrize("wrap", [lambda x: [x], lambda x: {"a": 1, "b": x}, lambda x: (x, {}), lambda x: {(1,): [x]}])
+def test_what_is_nested_too_deeply_to_be_read_again_is_refused(wrap: Any) -> None:
+    codec = value_codec("Cbor")
+    value: Any = 0
+    refused = 0
+    for _ in range(450):
+        value = wrap(value)
+        try:
+            data = codec.encode(value)
+        except WrongValue:
+            refused += 1
+        else:
+            assert codec.encode(codec.decode(data)) == data
+    assert refused > 40
+    with pytest.raises(WrongValue, match="nested at most 400 deep"):
+        codec.encode(value)

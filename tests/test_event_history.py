@@ -19,7 +19,7 @@ from tests.reactor_bench import error_of, run
 from zlmdb import errors
 from zlmdb.plugins import Context, check
 from zlmdb.twisted import open_database
-from zlmdb_eventhistory import Config, Event, EventHistory, EventHistoryStore, Page, matches, plugin
+from zlmdb_eventhistory import Config, Event, EventHistory, EventHistoryStore, Page, Subscription, matches, plugin
 
 TOPICS = ["com.a", "com.a.b", "com.b.b", "org.a.b", "com.a.c.d"]
 PATTERNS = [(topic, "exact") for topic in [*TOPICS, "com.none"]]
@@ -147,7 +147,7 @@ def test_a_page_says_where_it_ends(db: zlmdb.Database, history: EventHistory) ->
 def test_a_pattern_that_matches_rarely_gives_short_pages_and_misses_nothing(
     db: zlmdb.Database, history: EventHistory
 ) -> None:
-    append(db, history, *(event(n, topic="org.rare" if n % 50 == 49 else "com.a") for n in range(200)))
+    append(db, history, *(event(n, topic="org.rare" if n % 50 == 49 else f"com.a{n}") for n in range(200)))
     found = list(pages(db, history, topic=".rare", match="wildcard", scan_budget=20))
     assert len(found) == 11
     assert {len(page.events) for page in found} == {0, 1}
@@ -286,14 +286,15 @@ def test_a_token_continues_its_own_query_only(db: zlmdb.Database, history: Event
             {"topic": "com.a", "reverse": True},
             {"topic": "com.a", "from_ns": 0},
             {"topic": "com.a", "publisher": 1},
+            {"topic": "com.a", "subscription": Subscription("com.a")},
             {},
         ]
         for other in others:
-            with pytest.raises(errors.ConfigError, match="not a token of this query"):
+            with pytest.raises(errors.BadToken, match="not a token of this query"):
                 history.page(txn, after=token, **other)
         damaged = token[:-3] + ("AAA" if token[-3:] != "AAA" else "BBB")
         for garbage in ("", "x", "é", "AAAA", damaged, token + "AAAA", 5, b"\0"):
-            with pytest.raises(errors.ConfigError, match="not a token of this query"):
+            with pytest.raises(errors.BadToken, match="not a token of this query"):
                 history.page(txn, topic="com.a", after=garbage)  # type: ignore[arg-type]
 
 
@@ -312,6 +313,10 @@ def test_a_token_continues_its_own_query_only(db: zlmdb.Database, history: Event
         {"until_ns": 2**64},
         {"topic": "com.\ud800"},
         {"max_bytes": 0},
+        {"subscription": "com.a"},
+        {"subscription": Subscription(5)},  # type: ignore[arg-type]
+        {"subscription": Subscription("com.a", "regex")},  # type: ignore[arg-type]
+        {"topic": "a", "match": ["exact"]},
     ],
 )
 def test_wrong_arguments_are_refused(db: zlmdb.Database, history: EventHistory, wrong: Any) -> None:

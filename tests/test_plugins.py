@@ -153,6 +153,11 @@ BROKEN = {
     ),
     "has no create": (good("broken") + "plugin = Plugin('broken', (1, 0), 1, Config, None)", "check", type(None)),
     "has no version": (good("broken") + "plugin = Plugin('broken', (1, 0), '1', Config, print)", "check", type(None)),
+    "has a version below one": (
+        good("broken") + "plugin = Plugin('broken', (1, 0), 0, Config, print)",
+        "check",
+        type(None),
+    ),
     "takes a key of the host": (good("broken").replace("path:", "type:"), "check", type(None)),
 }
 
@@ -188,6 +193,48 @@ def test_a_repaired_plugin_loads_when_asked_for_again(install: Install, tmp_path
     (tmp_path / "acme-repaired" / f"{module}.py").write_text(good("repaired") + "# longer than before")
     assert registry.load("repaired").name == "repaired"
     assert (entry(registry, "repaired").state, entry(registry, "repaired").reason) == (State.LOADED, None)
+
+
+def test_the_states_of_a_plugin_are_recorded_with_time_and_reason(install: Install, tmp_path: Path) -> None:
+    module = install("acme-timed", "timed", "1 / 0")
+    ticks = iter(range(1000, 10_000))
+    registry = Registry(time_ns=ticks.__next__)
+    with pytest.raises(PluginError) as caught:
+        registry.load("timed")
+    (tmp_path / "acme-timed" / f"{module}.py").write_text(good("timed") + "# longer than before")
+    registry.load("timed")
+    changes = entry(registry, "timed").changes
+    assert [change.state for change in changes] == [State.FOUND, State.FAILED, State.LOADED]
+    assert [change.reason for change in changes] == [None, caught.value, None]
+    assert 1000 <= changes[0].time_ns < changes[1].time_ns < changes[2].time_ns
+
+
+class Odd(BaseException):
+    """An exception that no ``except Exception`` takes."""
+
+
+def test_a_module_that_raises_no_exception_fails_alone_and_ctrl_c_passes(
+    install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("acme-odd", "odd", "from tests.test_plugins import Odd; raise Odd('odd')")
+    install("acme-interrupted", "interrupted", "raise KeyboardInterrupt")
+    with pytest.raises(PluginError, match="Odd: odd"):
+        Registry().load("odd")
+    with pytest.raises(KeyboardInterrupt):
+        Registry().load("interrupted")
+
+
+def test_a_plugin_that_is_added_goes_before_an_installed_one_and_keeps_the_contract(install: Install) -> None:
+    install("acme-installed", "added", good("added"))
+    registry = Registry()
+    plugin = dataclasses.replace(RECORDER, name="added")
+    registry.add(plugin)
+    assert registry.load("added") is plugin
+    assert registry.load("acme-installed:added") is not plugin
+    for wrong in (object(), dataclasses.replace(RECORDER, api=(9, 0)), dataclasses.replace(RECORDER, name=5)):  # type: ignore[arg-type]
+        with pytest.raises(PluginError) as caught:
+            registry.add(wrong)  # type: ignore[arg-type]
+        assert caught.value.step == "check"
 
 
 # --- the life of a store -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re
 def programs(tmp_path: Path) -> Path:
     (tmp_path / "accounts.py").write_text(BLOCKS[0])
     (tmp_path / "program.py").write_text(BLOCKS[1])
+    (tmp_path / "aio.py").write_text(BLOCKS[2])
     return tmp_path
 
 
@@ -39,8 +40,15 @@ def test_the_twisted_program_finds_what_the_first_one_stored(programs: Path) -> 
     assert "Alice" in output
 
 
+def test_the_asyncio_program_finds_what_the_first_one_stored(programs: Path) -> None:
+    run("accounts.py", programs)
+    output = run("aio.py", programs)
+    assert "name='Eve'" in output
+    assert "name='Alice'" in output
+
+
 def test_the_store_configuration_is_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    program = BLOCKS[2].replace("service.startService()", "print(sorted(service.states()))")
+    program = BLOCKS[3].replace("service.startService()", "print(sorted(service.states()))")
     (tmp_path / "stores.py").write_text(program)
     assert run("stores.py", tmp_path) == "['cookiestore', 'realmstore']\n"

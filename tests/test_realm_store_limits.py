@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -177,7 +178,7 @@ def test_a_retry_comes_by_itself(using: Any, stored: Any, tmp_path: Path) -> Non
     assert publications(stored()) == [1, 2, 3, 4]
 
 
-def test_a_stop_that_cannot_write_says_how_much_is_lost(tmp_path: Path) -> None:
+def test_a_stop_writes_what_there_is_room_for_and_says_how_much_is_lost(tmp_path: Path, stored: Any) -> None:
     async def main(reactor: Any) -> None:
         store = make(reactor, tmp_path / "db", **SMALL)
         await store.start()
@@ -186,9 +187,39 @@ def test_a_stop_that_cannot_write_says_how_much_is_lost(tmp_path: Path) -> None:
         first, second = store.stop(), store.stop()
         error = await error_of(first)
         assert isinstance(error, errors.NotWritten)
-        assert error.count == 4  # type: ignore[attr-defined]
+        assert error.count == 2  # type: ignore[attr-defined]
         assert isinstance(error.__cause__, errors.MapFull)
         assert isinstance(await error_of(second), errors.NotWritten)
         assert not database(store).database.is_open
 
     run(main)
+    assert publications(stored()) == [1, 2]
+
+
+def test_an_event_that_could_never_have_room_is_refused_and_stops_no_other(using: Any, stored: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        for refused in (b"x" * 200_000, b"x" * 10_000_000):
+            assert isinstance(await error_of(store.publish("com.big", payload=refused)), errors.WrongValue)
+            with pytest.raises(errors.WrongValue, match="too large"):
+                store.store_event(RouterSession(7), 9, message("com.big", payload=refused))
+        await store.publish("com.a", publication=1)
+
+    using(test, **SMALL)
+    assert publications(stored()) == [1]
+
+
+def test_a_batch_that_is_too_large_for_what_is_left_is_written_in_parts(using: Any, stored: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        for number in range(1, 41):
+            await store.publish("com.a", payload=b"x" * 6_000, publication=number)
+        error = await error_of(store.flushed())
+        assert isinstance(error, errors.MapFull)
+        while store.stats().written < 5:
+            await pause(store)
+        assert store.stats().buffered + store.stats().written == 40
+        await error_of(store.stop())
+
+    with contextlib.suppress(errors.NotWritten):
+        using(test, **SMALL)
+    assert publications(stored()) == list(range(1, len(stored()) + 1))
+    assert len(stored()) >= 5

@@ -267,28 +267,6 @@ def test_sessions_of_existing_files_are_found_by_authid_too(using: Any, tmp_path
     using(test)
 
 
-# --- queued calls
-
-
-def test_calls_are_queued_for_configured_procedures_up_to_the_limit(using: Any) -> None:
-    async def test(store: RealmStore) -> None:
-        first, second = (SimpleNamespace(id=n, uri="com.slow") for n in (1, 2))
-        other = SimpleNamespace(id=3, uri="com.fast")
-        assert store.get_queued_call(first) is None
-        assert store.pop_queued_call(first) is None
-        assert [store.maybe_queue_call("s", n, first, "a") for n in range(3)] == [True, True, False]
-        assert store.maybe_queue_call("s", 9, second, "a") is True
-        assert store.maybe_queue_call("s", 0, other, "a") is False
-        oldest = store.get_queued_call(first)
-        assert oldest is not None
-        assert (oldest.session, oldest.call, oldest.registration, oldest.authorization) == ("s", 0, first, "a")
-        assert store.pop_queued_call(first) == oldest
-        assert [store.pop_queued_call(first), store.pop_queued_call(first)][1] is None
-        assert store.get_queued_call(second) is not None
-
-    using(test, **{"call-queue": [{"uri": "com.slow", "limit": 2}]})
-
-
 # --- options
 
 
@@ -316,7 +294,7 @@ def test_the_configuration_is_that_of_existing_files_and_is_checked() -> None:
         "queued",
         "wait",
     )
-    assert (config.event_history[0].match, config.event_history[0].limit) == ("exact", 100)
+    assert (config.limit, config.event_history[0].match, config.event_history[0].limit) == (100, "exact", None)
     wrong = {"max-buffer": 0, "overflow": "drop", "event-history": [{"match": "regex"}], "call-queue": [{"uri": 5}]}
     with pytest.raises(errors.ConfigError) as caught:
         check(Config, wrong)

@@ -232,7 +232,9 @@ def test_a_store_that_fails_to_start_is_undone_and_logged_while_others_run(step:
     assert list(stores.reasons()) == ["b"]
     assert [call for call in calls() if call.startswith("b.")][-1:] == steps("b", undone)
     (event,) = [event for event in events if "log_failure" in event]
-    assert event["log_failure"].value is stores.reasons()["b"]
+    assert event["error"] is stores.reasons()["b"]
+    assert event["log_failure"].value is stores.reasons()["b"].__cause__
+    assert "zt_service_stores.py" in event["log_failure"].getTraceback()
     result(stores.stopService())
     assert stores.states() == {"a": State.STOPPED, "b": State.FAILED, "c": State.STOPPED}
     assert calls().count("b.stop") == 1
@@ -318,6 +320,7 @@ def test_all_faults_of_all_stores_are_told_at_once() -> None:
                 {"type": "zt-broken"},
                 "zt-store",
                 {"label": "x"},
+                {"tipe": "zt-store", "label": "x"},
                 {**store("b"), "name": 5},
                 store("c"),
                 store("c"),
@@ -332,9 +335,10 @@ def test_all_faults_of_all_stores_are_told_at_once() -> None:
         "stores[2].type: plugin 'zt-broken': zt_service_broken:plugin cannot be imported: RuntimeError: out of order",
         "stores[3]: expected a mapping, got 'zt-store'",
         "stores[4].type: expected the name of a plugin, got None",
-        "stores[5].name: expected a name, got 5",
-        "stores[7].name: 'c' is the name of another store",
-        "stores[8].type: store 'd' of plugin 'zt-store': configure failed: KeyError",
+        "stores[5].type: expected the name of a plugin, got None; is 'tipe' meant to be it?",
+        "stores[6].name: expected a name, got 5",
+        "stores[8].name: 'c' is the name of another store",
+        "stores[9].type: store 'd' of plugin 'zt-store': configure failed: KeyError",
     ]
     assert [line for line, start in zip(found, expected, strict=True) if not line.startswith(start)] == []
     assert calls() == []
@@ -344,6 +348,13 @@ def test_all_faults_of_all_stores_are_told_at_once() -> None:
 def test_a_configuration_without_a_list_of_stores_is_refused(config: Any) -> None:
     (problem,) = problems(config)
     assert problem.startswith("stores: expected a list of mappings, got ")
+
+
+def test_keys_that_are_nearly_those_of_the_host_are_told() -> None:
+    (problem,) = problems({"store": []})
+    assert problem == "stores: expected a list of mappings, got None; is 'store' meant to be it?"
+    (problem,) = problems({"stores": [{**store("a"), "nane": "x"}]})
+    assert problem == "stores[0].nane: unknown key, did you mean 'name'?"
 
 
 def test_no_stores_are_a_configuration_too() -> None:

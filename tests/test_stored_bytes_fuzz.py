@@ -219,7 +219,7 @@ def disagrees(txn: zlmdb.Transaction, table: zlmdb.Map, name: str) -> bool:
         if row is None:
             continue
         try:
-            entry = index.entry(*row)
+            entry = index.entry(index.table.raw_key(row[0]), *row)
         except errors.DataError:
             return True
         if entry is not None and stored.pop(entry[0], None) != entry[1]:

@@ -164,7 +164,7 @@ def test_commit_times_are_measured(bench: Bench) -> None:
             bench.clock.advance(2.5)
 
     bench.begin = slow  # type: ignore[method-assign]
-    bench.writer._begin = slow
+    bench.writer._batches._begin = slow
     bench.put("a")
     bench.work()
     bench.put("b")
@@ -253,7 +253,7 @@ def test_a_lost_acknowledged_operation_is_logged_counted_and_reported_once_by_fl
 def test_a_failed_commit_loses_acknowledged_operations_in_one_log_line(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    bench.commit_error = errors.DiskFull("no space left")
+    bench.commit_error = errors.StorageFailure("the disk is broken")
     for number in range(30):
         bench.put(f"{number}", durability="queued")
     bench.work()

@@ -53,7 +53,7 @@ class Bench:
         self.writer = Writer(
             self.begin,
             self.worker,
-            Outbox(self.loop.deliver, self.loop.later),
+            Outbox(self.loop.deliver, self.loop.later, clock=self.clock),
             sync=self.sync,
             finish=self.finish,
             limits=Limits(**options),

@@ -25,8 +25,13 @@ from zlmdb.storage import RunningTransaction as RunningTransaction
 from zlmdb.storage import TableCounts as TableCounts
 from zlmdb.storage import Transaction as Transaction
 from zlmdb.storage import TransactionStats as TransactionStats
+from zlmdb import flatbuffers as flatbuffers
+from zlmdb import lmdb as lmdb
+from zlmdb.compat import check_autobahn_flatbuffers_version_in_sync as check_autobahn_flatbuffers_version_in_sync
+from zlmdb.compat import setup_flatbuffers_import as setup_flatbuffers_import
 from zlmdb.storage.copying import convert as convert
 
+__all__: list[str]
 __version__: str
 
 V = TypeVar("V", default=Any)

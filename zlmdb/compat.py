@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The names that existing programs import, for those who read them: type checkers.
+"""The names that existing programs import: the functions among them, and all of them for type checkers.
 
 At run time the names resolve in ``zlmdb.__getattr__``; checkers read ``zlmdb/__init__.pyi``, which
 ``python -m zlmdb.compat`` writes to standard output.
@@ -14,6 +14,8 @@ from typing import Final
 
 import zlmdb
 from zlmdb.codecs import PUBLISHED_MAPS, VALUE_NAMES, key_codec, set_member
+from zlmdb.codecs.optional import require
+from zlmdb.errors import VersionsDiffer
 
 _KEYS: Final = {
     "Uuid": "UUID",
@@ -41,6 +43,7 @@ from typing_extensions import TypeVar
 
 """
 _MIDDLE: Final = """
+__all__: list[str]
 __version__: str
 
 V = TypeVar("V", default=Any)
@@ -50,6 +53,32 @@ Time = datetime64 | int
 def __getattr__(name: str) -> Any: ...
 
 """
+
+
+def setup_flatbuffers_import() -> None:
+    """Load ``flatbuffers`` and its modules; with the package of PyPI there is nothing else to set up.
+
+    Raises `MissingDependency`.
+    """
+    require("zlmdb.flatbuffers", package="flatbuffers")
+
+
+def check_autobahn_flatbuffers_version_in_sync() -> str:
+    """Return the version of FlatBuffers that this package and autobahn both have.
+
+    Raises `VersionsDiffer`, and `MissingDependency` without autobahn.
+    """
+    theirs = require("autobahn.flatbuffers", package="autobahn").__version__
+    ours: str = require("flatbuffers").__version__
+    if theirs != ours:
+        raise VersionsDiffer(
+            "autobahn carries another version of FlatBuffers",
+            where="zlmdb.flatbuffers",
+            got=theirs,
+            expected=ours,
+            next_step=f"pip install flatbuffers=={theirs}",
+        )
+    return ours
 
 
 def key_type(kind: str) -> str:

@@ -14,7 +14,7 @@ import difflib
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, Union
 
 from zlmdb.errors import ConfigError, MissingDependency, PluginError, shorten
@@ -39,10 +39,12 @@ _BOUNDS: Final = {
 }
 
 
-def check(config: type[ConfigT], raw: object, path: str = "store") -> ConfigT:
+def check(
+    config: type[ConfigT], raw: object, path: str = "store", *, host_keys: tuple[str, ...] = ("type",)
+) -> ConfigT:
     """Return ``raw``, a mapping as read from JSON or YAML, as an instance of the dataclass ``config``.
 
-    Keys may be spelt with dashes or underscores. The key ``type`` belongs to the host and is passed over.
+    Keys may be spelt with dashes or underscores. The ``host_keys`` belong to the host and are passed over.
     Values keep their type: "5" is no int, 1 is no bool, true is no int; an int will do for a float, and NaN and
     infinity only if the field says ``pydantic.Field(allow_inf_nan=True)``. Fields may
     be dataclasses, lists and mappings of them, and what pydantic knows; bounds are given as
@@ -55,12 +57,59 @@ def check(config: type[ConfigT], raw: object, path: str = "store") -> ConfigT:
         MissingDependency: pydantic is not installed.
     """
     if isinstance(raw, Mapping):
-        raw = {key: value for key, value in raw.items() if key != "type"}
-    walk = _Walk(_pydantic())
+        raw = {key: value for key, value in raw.items() if key not in host_keys}
+    walk = _Walk(_pydantic(), host_keys)
     checked = walk.record(config, raw, path)
     if walk.problems:
         raise ConfigError("; ".join(walk.problems), problems=tuple(walk.problems))
     return typing.cast("ConfigT", checked)
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A key of a configuration: its path, what it takes in words, and the default as JSON where it has one."""
+
+    path: str
+    expected: str
+    required: bool
+    default: str | None
+
+
+def describe(config: type[Any], path: str = "") -> list[Option]:
+    """List the keys of a configuration dataclass in their order, those of dataclasses within it behind their own.
+
+    The items of a list are at ``path[]``, those of a mapping at ``path.*``. Raises `PluginError` for annotations
+    that cannot be resolved. Needs no pydantic.
+    """
+    options: list[Option] = []
+    hints = _hints(config)
+    for field in dataclasses.fields(config):
+        if not field.init:
+            continue
+        at = f"{path}.{field.name}".lstrip(".").replace("_", "-")
+        options.append(_option(field, hints[field.name], at))
+        inner, suffix = _dataclass_in(hints[field.name])
+        if inner is not None and inner is not config:
+            options += describe(inner, at + suffix)
+    return options
+
+
+def _option(field: dataclasses.Field[Any], hint: Any, path: str) -> Option:
+    missing = dataclasses.MISSING
+    if field.default is not missing:
+        return Option(path, _expected(hint), False, _shown(field.default))
+    if field.default_factory is not missing:
+        return Option(path, _expected(hint), False, _shown(field.default_factory()))
+    return Option(path, _expected(hint), True, None)
+
+
+def _dataclass_in(hint: Any) -> tuple[type[Any] | None, str]:
+    """Return the dataclass that a field holds, or its list or mapping does, and what its path gets behind it."""
+    plain, _ = _unwrapped(_required(hint))
+    origin, arguments = typing.get_origin(plain), typing.get_args(plain)
+    suffix = "[]" if origin in _SEQUENCES else ".*" if origin in _MAPPINGS else ""
+    inner = arguments[{"[]": 0, ".*": 1}[suffix]] if suffix else plain
+    return (inner, suffix) if isinstance(inner, type) and dataclasses.is_dataclass(inner) else (None, "")
 
 
 def _pydantic() -> types.ModuleType:
@@ -76,9 +125,10 @@ def _pydantic() -> types.ModuleType:
 class _Walk:
     """One check: collects the problems and goes on; what it returns counts only if there are none."""
 
-    def __init__(self, library: types.ModuleType) -> None:
+    def __init__(self, library: types.ModuleType, host_keys: tuple[str, ...]) -> None:
         self.problems: list[str] = []
         self._pydantic = library
+        self._host_keys = host_keys  # of the outermost mapping
 
     def record(self, cls: type[Any], raw: object, path: str) -> object:
         if not isinstance(raw, Mapping):
@@ -100,10 +150,12 @@ class _Walk:
     def _spellings(self, fields: Mapping[str, object], raw: Mapping[object, object], path: str) -> dict[str, str]:
         """Return the key that was used for each field, and report those that mean none, or one that is taken."""
         spelt: dict[str, str] = {}
+        known = [*fields, *self._host_keys]
+        self._host_keys = ()
         for key in raw:
             name = key.replace("-", "_") if isinstance(key, str) else ""
             if not isinstance(key, str) or name not in fields:
-                self.problems.append(f"{_at(path, key)}: unknown key{_near(name, fields)}")
+                self.problems.append(f"{_at(path, key)}: unknown key{_near(name, known)}")
             elif name in spelt:
                 self.problems.append(f"{_at(path, key)}: given twice, the other time as {_shown(spelt[name])}")
             else:
@@ -275,7 +327,7 @@ def _either(words: list[str]) -> str:
     return " or ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
 
 
-def _near(name: str, fields: Mapping[str, object]) -> str:
+def _near(name: str, fields: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, fields, n=1)
     if near:
         return f", did you mean '{near[0].replace('_', '-')}'?"

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.metadata
+import os
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 
-from zlmdb.errors import PluginError
+from zlmdb.errors import ConfigError, PluginError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,8 +24,29 @@ class Offer:
     reason: PluginError | None = None
 
 
-def offers(group: str) -> Iterator[Offer]:
-    """Read the entry points of ``group``, without importing them; of distributions of one name the first counts."""
+def offers(group: str, *, strict: bool = False) -> list[Offer]:
+    """Read the entry points of ``group``, without importing them; of distributions of one name the first counts.
+
+    With ``strict``, raises `PluginError` for a distribution that cannot be read and a name that is offered twice.
+    """
+    found = list(_read(group))
+    if strict:
+        _insist(found)
+    return found
+
+
+def _insist(found: list[Offer]) -> None:
+    references: dict[str, list[str]] = {}
+    for offer in found:
+        if offer.reason is not None:
+            raise offer.reason
+        references.setdefault(offer.name, []).append(f"{offer.distribution}:{offer.name}")
+    for name, same in references.items():
+        if len(same) > 1:
+            raise ambiguous(name, same)
+
+
+def _read(group: str) -> Iterator[Offer]:
     names: set[str] = set()
     for distribution in importlib.metadata.distributions():
         name = version = ""
@@ -41,6 +64,51 @@ def offers(group: str) -> Iterator[Offer]:
 def normalized(distribution: str) -> str:
     """Spell the name of a distribution as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Which plugins may be loaded, by any of their references (None: all), and whether a broken one is an error."""
+
+    allowed: frozenset[str] | None = None
+    strict: bool = False
+
+    @classmethod
+    def of_environment(cls, environment: Mapping[str, str] | None = None) -> Policy:
+        """Read ``ZLMDB_PLUGINS`` (names and commas; empty for none) and ``ZLMDB_PLUGINS_STRICT`` (1 or 0)."""
+        variables = os.environ if environment is None else environment
+        names, strict = variables.get("ZLMDB_PLUGINS"), variables.get("ZLMDB_PLUGINS_STRICT", "")
+        if strict not in {"", "0", "1"}:
+            raise ConfigError("not a switch", where="ZLMDB_PLUGINS_STRICT", got=strict, expected="0 or 1")
+        allowed = None if names is None else frozenset(filter(None, map(str.strip, names.split(","))))
+        return cls(allowed, strict == "1")
+
+    def permits(self, *references: str) -> bool:
+        """Tell whether a plugin that goes by these references may be loaded."""
+        return self.allowed is None or not self.allowed.isdisjoint(references)
+
+    def refusal(self, reference: str) -> PluginError:
+        """Return the error for a plugin that may not be loaded."""
+        return PluginError(
+            "the environment variable ZLMDB_PLUGINS does not allow this plugin",
+            got=reference,
+            expected=f"one of {', '.join(sorted(self.allowed or ())) or 'none'}",
+            next_step="add it there, or unset the variable, which allows all",
+            plugin=reference,
+            step="find",
+        )
+
+
+def ambiguous(reference: str, choices: Iterable[str]) -> PluginError:
+    """Return the error for a name that several distributions offer; ``choices`` are the references that tell them."""
+    return PluginError(
+        "several distributions offer a plugin of this name",
+        got=reference,
+        expected=" or ".join(choices),
+        next_step="ask for one of these, or uninstall the others",
+        plugin=reference,
+        step="find",
+    )
 
 
 def _unreadable(distribution: importlib.metadata.Distribution, name: str, exc: Exception) -> PluginError:
@@ -65,7 +133,9 @@ def import_object(name: str, value: str) -> object:
     """Import what ``value`` (``package:attribute``) names; `PluginError` for the plugin ``name`` if that fails."""
     try:
         return importlib.metadata.EntryPoint(name, value, "").load()
-    except (Exception, SystemExit) as exc:
+    except BaseException as exc:
+        if ends_the_host(exc):
+            raise
         raise PluginError(
             f"{value} cannot be imported: {type(exc).__name__}: {exc}",
             where=f"plugin {name!r}",
@@ -73,3 +143,18 @@ def import_object(name: str, value: str) -> object:
             plugin=name,
             step="import",
         ) from exc
+
+
+def ends_the_host(exc: BaseException) -> bool:
+    """Tell whether what came out of a plugin is no failure of the plugin: Ctrl-C, or the end of the task that runs it.
+
+    Anything else is, `SystemExit` too: no plugin may end its host.
+    """
+    asyncio = sys.modules.get("asyncio")  # a task there is only if somebody imported it
+    if asyncio is None or not isinstance(exc, asyncio.CancelledError):
+        return isinstance(exc, (KeyboardInterrupt, GeneratorExit))
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no loop of asyncio's runs
+        return False
+    return task is not None and task.cancelling() > 0

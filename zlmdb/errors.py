@@ -81,6 +81,10 @@ class MissingDependency(ZlmdbError, ImportError):
     extra: str
 
 
+class VersionsDiffer(ZlmdbError, RuntimeError):
+    """Two packages that must agree in the version of a library have different ones."""
+
+
 # --- the database and its transactions ---------------------------------------------------------------
 
 
@@ -190,7 +194,7 @@ class TransactionPoisoned(DatabaseError):
 
 
 class WrongThread(DatabaseError):
-    """A write transaction was ended on another thread than the one that began it, or begun on the loop's thread."""
+    """A transaction or an asynchronous handle was used on a thread, or in an event loop, that it does not belong to."""
 
 
 class WrongDatabase(DatabaseError):
@@ -230,7 +234,10 @@ class TableDeclaration(SchemaError, TypeError):
 
 
 class UpgradeNeeded(SchemaError):
-    """The table is stored in the old layout of an upgraded kind and holds records."""
+    """The table holds ``records`` records in ``slot`` in the old layout of its kind, and is not to be upgraded now."""
+
+    slot: int
+    records: int
 
 
 class SchemaTooNew(SchemaError):

@@ -118,6 +118,14 @@ def pattern_of(request: Any) -> tuple[str, Match]:
     return parameter(request, "topic", ""), cast("Match", match)
 
 
+def newest_first(request: Any) -> bool:
+    """Tell in which order a query wants the events."""
+    order = parameter(request, "order", "oldest")
+    if order not in ("oldest", "newest"):
+        raise Refused(400, f"order: expected oldest or newest first, got {order}")
+    return order == "newest"
+
+
 def number(request: Any, name: str, default: int, highest: int) -> int:
     """Return a number of a query."""
     text = parameter(request, name, str(default))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The routes: login and logout, publish, subscribe, history, statistics."""
+"""The routes: the page, login and logout, publish, subscribe, history, statistics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from twisted.python.failure import Failure
 from twisted.web.server import Site
 from werkzeug.exceptions import HTTPException
 
-from examples.router import parameters
+from examples.router import page, parameters
 from examples.router.live import Hub
 from examples.router.measure import Durations
 from examples.router.parameters import LimitedRequest, Refused
@@ -57,16 +57,32 @@ class Web:
         self._done(0)
         return closing
 
+    # --- the page
+
+    @app.route("/", methods=["GET"])
+    def index(self, request: Any) -> bytes:
+        """Send the page."""
+        return page.content(request, "index.html")
+
+    @app.route("/page.js", methods=["GET"])
+    def script(self, request: Any) -> bytes:
+        """Send its script."""
+        return page.content(request, "page.js")
+
+    @app.route("/page.css", methods=["GET"])
+    def style(self, request: Any) -> bytes:
+        """Send its style sheet."""
+        return page.content(request, "page.css")
+
     # --- who it is
 
     @app.route("/login", methods=["POST"])
     async def login(self, request: Any) -> str:
         """Hand out a new cookie that authenticates the authid of the request."""
         authid = parameters.authid_of(request)
-        if former := self._value(request):
-            await self.cookies.revoke(former)
-        issued = await self.cookies.create()
-        await self.cookies.authenticate(issued.value, authid, authrole="user", authmethod="anonymous")
+        issued = await self.cookies.sign_in(
+            self._value(request), authid, authrole="user", authmethod="anonymous", authextra={}
+        )
         request.responseHeaders.addRawHeader("Set-Cookie", issued.header)
         return _json(request, {"authid": authid})
 
@@ -144,16 +160,17 @@ class Web:
         """Return a page of stored events, and the token of the next page."""
         self._authenticated(request)
         topic, match = parameters.pattern_of(request)
-        page = await self.realm.events(
+        found = await self.realm.events(
             topic=topic or None,
             match=match,
             limit=parameters.number(request, "limit", 100, _LONGEST_PAGE),
             after=parameters.parameter(request, "after", "") or None,
             max_bytes=_LARGEST_PAGE,
+            reverse=parameters.newest_first(request),
         )
         names = ("publication", "topic", "time_ns", "args", "kwargs", "publisher_authid")
-        events = [{name: getattr(event, name) for name in names} for event in page.events]
-        return _json(request, {"events": events, "token": page.token})
+        events = [{name: getattr(event, name) for name in names} for event in found.events]
+        return _json(request, {"events": events, "token": found.token})
 
     @app.route("/stats", methods=["GET"])
     def stats(self, request: Any) -> str:

@@ -5,6 +5,7 @@ Each wrong use carries an ignore; strict checkers report an ignore that ignores 
 that stops being an error fails the check (``make types``).
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import assert_type
@@ -12,8 +13,9 @@ from uuid import UUID
 
 from twisted.internet.defer import Deferred
 
-from zlmdb import Database, LiveSet, MapOidOidSet, MapStringUuid, MapUuidCbor, Schema, Transaction, table
-from zlmdb.twisted import AsyncDatabase, AsyncMap
+import zlmdb.aio
+from zlmdb import Database, LiveSet, MapOidOidSet, MapStringUuid, MapUuidCbor, Page, Schema, Transaction, table
+from zlmdb.twisted import AsyncDatabase, AsyncMap, DatabaseService, RangeProducer
 
 
 @dataclass
@@ -72,7 +74,12 @@ async def asynchronous(db: AsyncDatabase, user: User) -> None:
     assert_type(await users.put(user.oid, user), None)
     assert_type(await users.delete(user.oid), bool)
     assert_type(await users.select(limit=5), list[tuple[UUID, User]])
+    assert_type(await users.select(return_values=False), list[UUID])
+    assert_type(await users.select(return_keys=False), list[User])
+    assert_type(users.page(limit=5), Deferred[Page[UUID, User]])
     assert_type(users.iterate(), AsyncIterator[tuple[UUID, User]])
+    assert_type(RangeProducer(users, lambda oid, user: user.name.encode(), None).start(), Deferred[int])
+    assert_type(await DatabaseService("accounts.db").opened(), AsyncDatabase)
 
     def rename(txn: Transaction, oid: UUID, name: str) -> bool:
         return (txn, oid) in accounts.users
@@ -82,3 +89,30 @@ async def asynchronous(db: AsyncDatabase, user: User) -> None:
     await users.put("text", user)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await users.put(user.oid, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     await db.write(rename, user.oid)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def with_asyncio(user: User) -> None:
+    async with zlmdb.aio.open_database("accounts.db", durability="queued", maxsize=1 << 30) as db:
+        assert_type(db, zlmdb.aio.AsyncDatabase)
+        accounts = assert_type(await db.attach(Accounts), Accounts)
+        users = assert_type(db.map(accounts.users), zlmdb.aio.AsyncMap[UUID, User])
+        assert_type(users.get(user.oid), asyncio.Future[User | None])
+        assert_type(await users.put(user.oid, user, durability="commit"), None)
+        assert_type(await users.select(limit=5), list[tuple[UUID, User]])
+        assert_type(users.page(limit=5), asyncio.Future[Page[UUID, User]])
+        assert_type(await asyncio.gather(users.get(user.oid), users.count()), tuple[User | None, int])
+        async for oid, found in users.iterate():
+            assert_type((oid, found), tuple[UUID, User])
+
+        def rename(txn: Transaction, oid: UUID, name: str) -> bool:
+            return (txn, oid) in accounts.users
+
+        assert_type(await db.write(rename, user.oid, "jim"), bool)
+        assert_type(await db.write(rename, user.oid, "jim", durability="queued"), None)
+        assert_type(await db.read(rename, user.oid, "jim"), bool)
+        assert_type(await db.close(deadline=5), int)
+        # refused:
+        await users.put("text", user)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await users.put(user.oid, 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await db.write(rename, user.oid)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        users.get(user.oid).addCallback(print)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

@@ -10,9 +10,10 @@ from __future__ import annotations
 from .base import KeyCodec, Layout, ValueCodec
 from .composite import compose
 from .declared import declare_record
+from .legacy import OldKeys, legacy_key_codec, old_keys
 from .names import VALUE_NAMES, key_codec, split_name
 from .packed import set_member
-from .published import PUBLISHED_MAPS, UPGRADED, legacy_key_codec
+from .published import PUBLISHED_MAPS, UPGRADED
 from .scalars import BYTES, BYTES16, BYTES20, BYTES32, OID, SLOT, STRING, UINT8, UINT16, UINT64, UUID
 from .timestamps import TIMESTAMP
 from .values import value_codec
@@ -35,11 +36,13 @@ __all__ = [
     "VALUE_NAMES",
     "KeyCodec",
     "Layout",
+    "OldKeys",
     "ValueCodec",
     "compose",
     "declare_record",
     "key_codec",
     "legacy_key_codec",
+    "old_keys",
     "set_member",
     "split_name",
     "value_codec",

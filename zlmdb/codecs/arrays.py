@@ -28,8 +28,8 @@ _EXPECTED: Final = "a numpy.ndarray of plain elements (no objects, no mask)"
 def array_codec() -> ValueCodec[Any]:
     """Build the codec of arrays; imports NumPy (`MissingDependency` if absent).
 
-    ``decode`` gives an owned, writable copy of bytes, and a read-only view of the elements without copying
-    when it is given a memoryview: such a view is valid only as long as what it looks into.
+    ``decode`` gives a read-only array over the bytes that were read, without copying them again: it stays valid,
+    and ``array.copy()`` can be written to. Given a memoryview, it looks into that, and is valid only as long.
     """
     numpy = require("numpy", extra="numpy")
 
@@ -52,9 +52,8 @@ def array_codec() -> ValueCodec[Any]:
         if len(data) == start:
             return numpy.zeros(shape, dtype)
         array = numpy.ndarray(shape, dtype, buffer=data, offset=start)
-        if not isinstance(data, memoryview):
-            return array.copy()
-        array.flags.writeable = False
+        if data.__class__ is not bytes:
+            array.flags.writeable = False
         return array
 
     return ValueCodec("Numpy", encode, decode, views=True)

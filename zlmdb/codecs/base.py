@@ -52,7 +52,10 @@ class KeyCodec(Generic[K]):
 
 @dataclass(frozen=True, slots=True)
 class ValueCodec(Generic[V]):
-    """``decode(encode(value)) == value``; both raise as a `KeyCodec` does."""
+    """``decode(encode(value)) == value``; both raise as a `KeyCodec` does.
+
+    ``encode`` may return a memoryview into the value, to be stored at once.
+    """
 
     name: str
     encode: Callable[[V], bytes]

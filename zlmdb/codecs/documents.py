@@ -10,6 +10,7 @@ for it would be read as a record. All functions may be called from any thread.
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from io import BytesIO
@@ -26,16 +27,16 @@ _RECORD: Final = "__record__"
 _OBJECT_TAG: Final = 27  # "serialised language-independent object with type name and constructor arguments"
 _TAG_BYTE: Final = 0xD8  # looked for first: one byte is found ten times sooner than two
 _find_object_tag: Final = re.compile(rb"\xd8\x1b").search  # twice as fast as `in`
+_DEEPEST: Final = 400  # containers within containers: what cbor2 reads; each is a byte at least
 _SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
 _NO_CONTAINERS: Final = (str, bytes, bytearray, memoryview, range)
+_get_ident: Final = threading.get_ident
+_encoders: Final[dict[int, Callable[[Any], bytes]]] = {}
+"""CBOR encoders by thread: making one for each record costs a sixth of its encoding. Few, as idents come again."""
 
 
 def _with_conversion(
-    name: str,
-    conversion: Conversion,
-    dumps: Callable[[Any], bytes],
-    loads: Callable[[bytes], Any],
-    verify: Callable[[bytes], object] | None = None,
+    name: str, conversion: Conversion, dumps: Callable[[Any], bytes], loads: Callable[[bytes], Any]
 ) -> ValueCodec[Any]:
     encode, decode = dumps, loads
     if to_plain := conversion.to_plain:
@@ -50,7 +51,7 @@ def _with_conversion(
             return from_plain(loads(data))
 
         decode = decode_converted
-    return ValueCodec(name, encode, decode, verify=verify)
+    return ValueCodec(name, encode, decode)
 
 
 class _HookFailed(Exception):
@@ -142,16 +143,20 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
     """Build the codec of CBOR documents; imports cbor2."""
     import cbor2
 
-    dumps, loads = cbor2.dumps, cbor2.loads
+    loads = cbor2.loads
     semantic = {_OBJECT_TAG: _read_cbor_record}
+    to_plain, from_plain = conversion.to_plain, conversion.from_plain
 
     def encode(value: Any) -> bytes:
+        plain = value if to_plain is None else to_plain(value)
         try:
-            data = dumps(value, default=_write_cbor_record)
+            data: bytes = (_encoders.get(_get_ident()) or _new_encoder())(plain)
         except (cbor2.CBOREncodeError, ValueError, RecursionError, OverflowError, _HookFailed) as error:
-            _raise_for(error, _unwritable("CBOR", value, error))
+            _raise_for(error, _unwritable("CBOR", plain, error))
         if _TAG_BYTE in data and _find_object_tag(data):
-            _check_cbor(value)
+            _check_cbor(plain)
+        if len(data) > _DEEPEST and _is_deep(plain):
+            _check_depth(data)
         return data
 
     def decode(data: bytes) -> Any:
@@ -162,7 +167,61 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
         except Exception as error:  # noqa: BLE001 (decoders of dates, regular expressions … raise what they like)
             _raise_for(error, _unreadable("CBOR", data, error))
 
-    return _with_conversion("Cbor", conversion, encode, decode, _verify_cbor)
+    if from_plain is None:
+        return ValueCodec("Cbor", encode, decode, verify=_verify_cbor)
+
+    def decode_converted(data: bytes) -> Any:
+        try:  # the same once more: a call less for each record
+            if _TAG_BYTE in data and _find_object_tag(data):
+                plain = loads(data, semantic_decoders=semantic)
+            else:
+                plain = loads(data)
+        except Exception as error:  # noqa: BLE001
+            _raise_for(error, _unreadable("CBOR", data, error))
+        return from_plain(plain)
+
+    return ValueCodec("Cbor", encode, decode_converted, verify=_verify_cbor)
+
+
+def _is_deep(value: Any) -> bool:
+    """Tell whether containers may be nested nearly as deeply as cbor2 reads; it writes them as deeply as they are."""
+    level = [value]
+    for _ in range(_DEEPEST - 100):
+        inner: list[Any] = []
+        for part in level:
+            if isinstance(part, Mapping):
+                inner += part.values()
+                inner += (key for key in part if type(key) is tuple)
+            elif isinstance(part, (list, tuple, AbstractSet)):
+                inner += part
+            elif declared_uuid(type(part)) is not None:
+                return True  # its fields are not known here
+        level = inner if not _SCALARS.issuperset(map(type, inner)) else []
+        if not level:
+            return False
+    return True
+
+
+def _check_depth(data: bytes) -> None:
+    import cbor2
+
+    try:
+        cbor2.loads(data, semantic_decoders={_OBJECT_TAG: lambda *_: None})
+    except cbor2.CBORDecodeError as error:
+        raise WrongValue(
+            f"this could not be read again: {error}",
+            got=f"{len(data)} bytes of CBOR",
+            expected=f"containers nested at most {_DEEPEST} deep",
+        ) from error
+
+
+def _new_encoder() -> Callable[[Any], bytes]:
+    """Make the encoder of this thread: two threads in one would mix their bytes when a hook lets them alternate."""
+    import cbor2
+
+    encoder = cbor2.CBOREncoder(BytesIO(), default=_write_cbor_record)
+    _encoders[_get_ident()] = encode = encoder.encode_to_bytes
+    return encode
 
 
 def _write_cbor_record(encoder: Any, value: Any) -> None:

@@ -133,7 +133,7 @@ def _check_cbor(kind: type) -> Callable[[object], bytes]:
             return b""
         try:
             return dumps(value)
-        except CBOREncodeError as error:
+        except (CBOREncodeError, ValueError, RecursionError, OverflowError) as error:
             raise WrongValue("CBOR cannot hold this", got=value, expected="what cbor2 encodes") from error
 
     return check

@@ -53,13 +53,18 @@ def split_name(name: str) -> tuple[str, str] | None:
     return "".join(keys), _VALUE_TOKENS[value]
 
 
-@cache
 def key_codec(name: str) -> KeyCodec[Any]:
     """Return the codec of a key kind, one and the same object for one name.
 
     A published kind has its published layout (or the upgraded one, see `Layout`); any other name is
     composed of single kinds. May be called from any thread. Raises `TableDeclaration` on an unknown name.
     """
+    check_kind_name("key", name)
+    return _key_codec(name)
+
+
+@cache
+def _key_codec(name: str) -> KeyCodec[Any]:
     if name in SINGLE_KEYS:
         return SINGLE_KEYS[name]
     tokens = _tokens(name) or []
@@ -67,6 +72,12 @@ def key_codec(name: str) -> KeyCodec[Any]:
         raise unknown_kind("key", name, [*_KEY_TOKENS, *(key for key, _ in PUBLISHED_MAPS.values())])
     codecs = [codec for token in tokens for codec in _KEY_TOKENS[token]]
     return published_key_codec(name, codecs) if is_published_key(name) else compose(*codecs)
+
+
+def check_kind_name(what: str, name: object) -> None:
+    """Raise `TableDeclaration` for what cannot be the name of a kind."""
+    if not isinstance(name, str):
+        raise TableDeclaration(f"not the name of a {what} kind", got=name, expected="a str such as 'Uuid'")
 
 
 def unknown_kind(what: str, name: str, known: list[str]) -> TableDeclaration:

@@ -119,11 +119,12 @@ def published_key_codec(name: str, tokens: list[KeyCodec[Any]]) -> KeyCodec[Any]
     """Build the codec of a published tuple kind whose name reads as ``tokens``."""
     codecs = _WIDE.get(name, tokens)
     ending = Ending.NUL if name in _NUL_ENDED else Ending.ESCAPED
-    parts = [Part(codec, ending, _acceptance(name, codec)) for codec in codecs]
+    parts = [Part(codec, ending, acceptance(name, codec)) for codec in codecs]
     return tuple_codec(name, parts, Layout.UPGRADED if name in UPGRADED else Layout.KEPT)
 
 
-def _acceptance(kind: str, codec: KeyCodec[Any]) -> Any:
+def acceptance(kind: str, codec: KeyCodec[Any]) -> Any:
+    """Return the function that turns what a published kind takes beside ordinary parts into ordinary ones, or None."""
     zero = zero_of(codec)
     if kind == "UuidBytes20Uint8" and codec is UINT8:
         # the existing decoder gives (n,), and this kind alone takes it back
@@ -133,40 +134,3 @@ def _acceptance(kind: str, codec: KeyCodec[Any]) -> Any:
     if kind in _BYTES_ZERO_FILLED and codec.name.startswith("Bytes"):
         return lambda value: zero if value is None or value == b"" else value
     return None
-
-
-# --- the old layouts of upgraded kinds ---------------------------------------------------------------
-
-
-def _little_endian(codec: KeyCodec[Any]) -> KeyCodec[Any]:
-    def encode(key: Any) -> bytes:
-        return codec.encode(key)[::-1]
-
-    return KeyCodec(
-        codec.name,
-        encode,
-        lambda data: codec.decode(data[::-1]),
-        lambda rows: codec.decode_many([data[::-1] for data in rows]),
-        encode,
-        size=codec.size,
-        new_key=codec.new_key,
-    )
-
-
-def legacy_key_codec(name: str) -> KeyCodec[Any] | None:
-    """Return the codec of the layout in which existing files hold an upgraded kind; None for all other kinds.
-
-    It is for reading such files (and making them in tests): these bytes do not sort as the keys do, and
-    ``encode_prefix`` is exact only for whole leading parts of fixed size.
-    """
-    layouts: dict[str, tuple[KeyCodec[Any], ...]] = {
-        "OidTimestamp": (OID, _little_endian(TIMESTAMP)),
-        "OidTimestampString": (OID, _little_endian(TIMESTAMP), STRING),
-        "StringOid": (STRING, UINT64),
-        "StringTimestamp": (STRING, TIMESTAMP),
-        "Uint16UuidTimestamp": (_little_endian(UINT16), UUID, TIMESTAMP),
-    }
-    if name not in layouts:
-        return None
-    parts = [Part(codec, Ending.NONE, _acceptance(name, codec)) for codec in layouts[name]]
-    return tuple_codec(name, parts, Layout.KEPT)

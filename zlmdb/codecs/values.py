@@ -11,7 +11,7 @@ from zlmdb.errors import DecodeError, TableDeclaration, WrongType
 
 from .base import ValueCodec
 from .compression import compressed
-from .names import VALUE_NAMES, key_codec, unknown_kind
+from .names import VALUE_NAMES, check_kind_name, key_codec, unknown_kind
 from .packed import packed_set_codec, set_member, string_set_codec
 from .published import SINGLE_KEYS
 
@@ -35,6 +35,7 @@ def value_codec(
 
     ``marshal`` and ``unmarshal`` turn a value into plain data and back, for Json and Cbor; both or neither.
     ``record`` is the class (or type) that these two kinds hold otherwise: see `zlmdb.codecs.records`.
+    For Numpy, ``record`` may declare dtype and shape: see `zlmdb.codecs.declared_arrays`.
     For FlatBuffers, ``record`` is a `FlatRecord` or a class made by `load_fbs`; any other values need ``build``
     and ``cast``, or a ``marshal`` that returns the finished buffer, and ``unmarshal``. ``compress``: None,
     1 or "zlib", 2 or "snappy".
@@ -42,7 +43,11 @@ def value_codec(
     Raises `TableDeclaration` on an unknown kind or wrong hooks, `WrongValue` on an unknown compression,
     `MissingDependency` when the library of the kind is absent.
     """
+    check_kind_name("value", name)
     name = "Numpy" if name == "NumPy" else name
+    for hook in (marshal, unmarshal, build, cast):
+        if hook is not None and not callable(hook):
+            raise TableDeclaration("a hook is not a function", got=hook, expected="functions, or None")
     if (marshal or unmarshal) and name not in {*_DOCUMENTS, "FlatBuffers"}:
         raise TableDeclaration(f"{name} values take no marshal and unmarshal", expected="a Json or Cbor table")
     if (build or cast) and name != "FlatBuffers":
@@ -51,6 +56,8 @@ def value_codec(
         codec = _document_codec(name, marshal, unmarshal, record)
     elif name == "FlatBuffers":
         codec = _finished_codec(marshal, unmarshal or cast) if marshal else _flatbuffers_codec(build, cast, record)
+    elif name == "Numpy":
+        codec = _array_codec(record)
     else:
         codec = _value_codec(name)
     return compressed(codec, compress)
@@ -66,13 +73,16 @@ def _value_codec(name: str) -> ValueCodec[Any]:
         return string_set_codec()
     if member := set_member(name):
         return packed_set_codec(name, member)
-    if name == "Numpy":
-        from .arrays import array_codec
-
-        return array_codec()
     if name == "Pickle":
         return _pickle_codec()
     raise unknown_kind("value", name, [*VALUE_NAMES])
+
+
+def _array_codec(record: Any) -> ValueCodec[Any]:
+    from .arrays import array_codec
+    from .declared_arrays import declared_array_codec
+
+    return declared_array_codec(record) or array_codec()
 
 
 def _document_codec(name: str, marshal: Hook | None, unmarshal: Hook | None, record: Any) -> ValueCodec[Any]:

@@ -38,7 +38,7 @@ class Agreement:
     def check_row(self, key: Any, value: Any) -> None:
         """Look for the entry of a row."""
         try:
-            entry = self.index.entry(key, value)
+            entry = self.index.entry(self.index.table.raw_key(key), key, value)
             if entry is not None:
                 self.index.map.check_length(entry[0], self._txn.max_key_size)
         except Exception as exc:  # noqa: BLE001  the application's function may raise anything
@@ -46,7 +46,7 @@ class Agreement:
             return
         if entry is None:
             return
-        present = self._txn.get(entry[0])
+        present = self.index.map.ordered(self._txn).get(entry[0])
         if present is None:
             self._absent(key, entry)
         elif bytes(present) != entry[1]:
@@ -90,7 +90,8 @@ class Agreement:
     def check_entries(self) -> int:
         """Look for the row of each entry; return the number of entries."""
         count = 0
-        for raws, datas in scan(self._txn, *self.index.map.bounds(self._txn, None, None, None)):
+        entries = self.index.map.ordered(self._txn)
+        for raws, datas in scan(entries, *self.index.map.bounds(self._txn, None, None, None)):
             for raw, data in zip(raws, datas, strict=True):
                 count += 1
                 fault = None if raw in self._claims else self._fault(raw, bytes(data))
@@ -109,11 +110,11 @@ class Agreement:
             row = table.raw_key(owner)
         except ZlmdbError as exc:
             return "unindexable", f"the entry names {owner!r}, which is no key that the table takes: {exc.what}"
-        stored = self._txn.get(row)
+        stored = table.ordered(self._txn).get(row)
         if stored is None:
             return "stray entry", f"the entry names {owner!r}, and there is no such row"
         try:
-            yielded = self.index.entry(owner, table.from_raw(row, stored))
+            yielded = self.index.entry(row, owner, table.from_raw(row, stored))
         except Exception:  # noqa: BLE001  said of the row already
             return None
         return None if yielded == (raw, data) else ("stray entry", f"row {owner!r} does not yield this key")

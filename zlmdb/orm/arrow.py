@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from itertools import chain
 from types import NoneType
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -142,8 +142,8 @@ def write(
     value_names = [name for name in given.column_names if name not in names]
     value_of = _value_maker(map_, value_names, make)
     batches = given.to_batches(max_chunksize=_BATCH)
-    with txn.savepoint() if len(batches) > 1 else nullcontext():
-        return sum(map_.put_many(txn, _rows(map_, batch, names, value_names, value_of)) for batch in batches)
+    rows = (_rows(map_, batch, names, value_names, value_of) for batch in batches)
+    return map_.put_many(txn, chain.from_iterable(rows))
 
 
 def _rows(

@@ -11,12 +11,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from zlmdb.codecs import Layout
 from zlmdb.errors import SchemaError, SlotConflict, TableDeclaration, UpgradeNeeded
 from zlmdb.orm import catalogue
 from zlmdb.orm.catalogue import Slot
 from zlmdb.orm.map import Map
-from zlmdb.orm.sets import SetMap, make_set_valued
+from zlmdb.orm.oldlayout import holds_packed_sets, may_be_old
+from zlmdb.orm.sets import make_set_valued
 from zlmdb.storage import Transaction, count, end_of_prefix
 
 if TYPE_CHECKING:
@@ -95,15 +95,19 @@ class Attaching:
     def _bind_fixed(self, map_: Map[Any, Any], slot: int, name: str) -> None:
         entry = self._at_slot(slot, self._known) or self._at_slot(slot, self._read_all())
         if entry is None:
-            entry = Slot(catalogue.fixed_oid(slot), slot, name, None, map_.kind)
+            with self._reading() as txn:
+                kind = None if holds_packed_sets(map_, txn, slot) else map_.kind
+            fresh = entry = Slot(catalogue.fixed_oid(slot), slot, name, None, kind)
             if not self._environment.options.readonly:
-                fresh = entry
                 entry = self._allocate(entry.oid, lambda _txn, taken: self._at_slot(slot, taken) or fresh)
         self._accept(map_, entry)
 
     @staticmethod
     def _at_slot(slot: int, taken: dict[UUID, Slot]) -> Slot | None:
-        return next((entry for entry in list(taken.values()) if entry.slot == slot), None)
+        # an upgraded table has another slot now, and is still meant by the number of its first
+        own = taken.get(catalogue.fixed_oid(slot))
+        found = own or next((entry for entry in list(taken.values()) if entry.slot == slot), None)
+        return taken.get(found.retired.table) if found is not None and found.retired is not None else found
 
     def _look_up(self, oid: UUID) -> Slot | None:
         entry = self._read_all().get(oid)
@@ -120,8 +124,12 @@ class Attaching:
         with self._reading() as txn:
             found = catalogue.entries(txn)
         if self._own_write() is None:  # else it holds what may yet be rolled back
-            self._known.update(found)
+            self._learn(found)
         return found
+
+    def _learn(self, found: dict[UUID, Slot]) -> None:
+        # a slot that is being filled will be its table's
+        self._known.update({oid: entry for oid, entry in found.items() if entry.copying is None})
 
     def _allocate(self, oid: UUID, make: Callable[[Transaction, dict[UUID, Slot]], Slot]) -> Slot:
         with self._writing() as txn:
@@ -138,6 +146,9 @@ class Attaching:
 
     def _accept(self, map_: Map[Any, Any], entry: Slot) -> None:
         self._check_kind(map_, entry)
+        if entry.kind is None and may_be_old(map_):
+            entry = self._in_new_layout(map_, entry)
+            self._check_kind(map_, entry)
         map_.bind(entry.slot, self._environment)
         map_.retype = lambda kind: self._retype(map_, entry.oid, kind)
         map_.is_still_there = lambda txn: _has(txn, entry)
@@ -147,43 +158,74 @@ class Attaching:
             own.on_abort(lambda: self._kinds.pop(entry.slot, None))
         if entry.kind == f"{map_.kind}Set":
             make_set_valued(map_)  # the file says that it is a non-unique index
+        elif entry.kind is None and may_be_old(map_):
+            from zlmdb.orm.oldview import read_in_order
+
+            read_in_order(map_, entry.oid)
         self._kinds.setdefault(entry.slot, map_.kind)
 
     def _is_committed(self, entry: Slot) -> bool:
-        if entry.oid not in self._known:
+        known = self._known.get(entry.oid)
+        if known is None or known.slot != entry.slot:
             with self._db.begin() as snapshot:  # a reader sees nothing of the write transaction that runs
-                self._known.update(catalogue.entries(snapshot))
-        return entry.oid in self._known
+                self._learn(catalogue.entries(snapshot))
+            known = self._known.get(entry.oid)
+        return known is not None and known.slot == entry.slot
 
     def _check_kind(self, map_: Map[Any, Any], entry: Slot) -> None:
         stored = entry.kind or self._kinds.get(entry.slot)
-        if stored is None:
-            self._check_layout(map_, entry)
-        elif stored not in {map_.kind, f"{map_.kind}Set"}:
-            raise SlotConflict(
-                "the slot holds a table of another kind",
-                where=f"{type(map_).__name__}, {self._environment.path}, slot {entry.slot} ({entry.name})",
-                got=map_.kind,
-                expected=stored,
-                next_step="give the table a UUID, or a slot, of its own",
-                slot=entry.slot,
-            )
-
-    def _check_layout(self, map_: Map[Any, Any], entry: Slot) -> None:
-        # an entry without a kind is another program's, which stores these kinds in another layout
-        if map_.key_codec.layout is not Layout.UPGRADED and not isinstance(map_, SetMap):
+        if entry.copying is None and (stored is None or stored in {map_.kind, f"{map_.kind}Set"}):
             return
+        raise SlotConflict(
+            "the slot holds a table of another kind",
+            where=f"{type(map_).__name__}, {self._environment.path}, slot {entry.slot} ({entry.name})",
+            got=map_.kind,
+            expected=stored,
+            next_step="give the table a UUID, or a slot, of its own",
+            slot=entry.slot,
+        )
+
+    # --- old layouts: an entry without a kind is another program's, which stores some kinds otherwise
+
+    def _in_new_layout(self, map_: Map[Any, Any], entry: Slot) -> Slot:
+        """Return the entry of the table in its new layout; as it is if it can only be read."""
         with self._reading() as txn:
-            empty = catalogue.slot_is_empty(txn, entry.slot)
-        if not empty:
-            raise UpgradeNeeded(
-                "the table holds records in the layout of another program, which does not sort",
-                where=f"{type(map_).__name__}, {self._environment.path}, slot {entry.slot} ({entry.name})",
-                expected=map_.kind,
-                next_step="read it with the program that wrote it, or attach it under a new table UUID",
-            )
-        if not self._environment.options.readonly:
-            self._store_kind(entry.oid, entry.slot, map_.kind)
+            entry = catalogue.entries(txn).get(entry.oid, entry)  # what is known may be older than an upgrade
+            empty = entry.kind is None and catalogue.slot_is_empty(txn, entry.slot)
+        if entry.kind is not None or self._environment.options.readonly:
+            return entry
+        if empty:
+            return self._store_kind(entry.oid, entry.slot, map_.kind)
+        if self._db.upgrade == "refuse":
+            raise self._needed(map_, entry, "open the database with upgrade='auto', which copies it to the new layout")
+        return self._upgraded(map_, entry)
+
+    def _upgraded(self, map_: Map[Any, Any], entry: Slot) -> Slot:
+        from zlmdb.orm.upgrading import Upgrade  # most files have nothing to upgrade
+
+        upgrade, own = Upgrade(self._db, map_, entry), self._own_write()
+        if own is not None:
+            if not upgrade.is_small(own):
+                raise self._needed(map_, entry, "attach it once outside of a write transaction: it is copied in slices")
+            renewed = upgrade.run_inside(own)
+            own.on_commit(lambda: self._known.__setitem__(renewed.oid, renewed))
+            return renewed
+        if self._is_reading():
+            raise self._needed(map_, entry, "attach it before this read transaction begins: it cannot see the copy")
+        renewed = self._known[entry.oid] = upgrade.run()
+        return renewed
+
+    def _needed(self, map_: Map[Any, Any], entry: Slot, next_step: str) -> UpgradeNeeded:
+        records = self.records(entry)
+        return UpgradeNeeded(
+            "the table holds records in the layout of another program, which does not sort",
+            where=f"{type(map_).__name__}, {self._environment.path}, slot {entry.slot} ({entry.name})",
+            got=f"{records} records",
+            expected=map_.kind,
+            next_step=f"{next_step}; opened read-only, it can be read as it is",
+            slot=entry.slot,
+            records=records,
+        )
 
     def _retype(self, map_: Map[Any, Any], oid: UUID, kind: str) -> None:
         entry = self._known.get(oid) or self._read_all()[oid]
@@ -201,8 +243,10 @@ class Attaching:
                 slot=entry.slot,
             )
         self._store_kind(oid, entry.slot, kind)
+        if (own := self._own_write()) is not None:
+            own.on_abort(map_.unbind)  # it would write sets where the file says single values
 
-    def _store_kind(self, oid: UUID, slot: int, kind: str) -> None:
+    def _store_kind(self, oid: UUID, slot: int, kind: str) -> Slot:
         former = self._kinds.get(slot)
         with self._writing() as txn:
             entry = replace(catalogue.entries(txn)[oid], kind=kind)
@@ -211,8 +255,13 @@ class Attaching:
             if former is not None:
                 txn.on_abort(lambda: self._kinds.__setitem__(slot, former))
         self._kinds[slot] = kind
+        return entry
 
     # --- transactions
+
+    def _is_reading(self) -> bool:
+        running, here = list(self._environment.active), threading.get_ident()
+        return any(txn.thread == here and not txn.write for txn in running)
 
     def _own_write(self) -> Transaction | None:
         running: Transaction | None = self._environment.writer

@@ -11,6 +11,7 @@ from uuid import UUID
 from zlmdb.codecs import KeyCodec, Layout, ValueCodec, key_codec, value_codec
 from zlmdb.errors import DataError, DecodeError, EncodeError, NotAttached, TableDeclaration, WrongDatabase, WrongType
 from zlmdb.orm.index import Index
+from zlmdb.orm.published import MapNames
 from zlmdb.storage import Environment, KeyTooLong, Transaction
 
 K = TypeVar("K")
@@ -21,7 +22,7 @@ FIXED_SLOTS: Final[set[int]] = set()
 """Slots that maps of this process claim by number; the allocator leaves them alone."""
 
 
-class MapBase(Generic[K, V]):
+class MapBase(MapNames, Generic[K, V]):
     """The declared part of a `zlmdb.orm.map.Map`; see there."""
 
     COMPRESS_ZLIB: ClassVar[int] = 1
@@ -62,10 +63,19 @@ class MapBase(Generic[K, V]):
                 marshal, unmarshal = marshal or first, unmarshal or second
         record = slot if isinstance(slot, type) else self.record
         self.table: type | None = record if isinstance(slot, type) else None
-        self._key = key or _declared(self, "key_kind", key_codec)
+        for given, kind in ((key, KeyCodec), (value, ValueCodec)):
+            if given is not None and not isinstance(given, kind):
+                raise TableDeclaration(
+                    f"not a {kind.__name__}",
+                    where=type(self).__name__,
+                    got=given,
+                    expected="what zlmdb.codecs.key_codec(name) and value_codec(name) give",
+                )
+        self._key = key or _declared(self, self.key_kind, slot, key_codec)
         self._value = value or _declared(
             self,
-            "value_kind",
+            self.value_kind,
+            slot,
             lambda name: value_codec(
                 name,
                 marshal=marshal or _hook(self, record, "_zlmdb_marshal"),
@@ -193,6 +203,10 @@ class MapBase(Generic[K, V]):
         if txn.environment is not self._environment:
             self._check_home(txn)
 
+    def ordered(self, txn: Transaction) -> Transaction:
+        """Return what to read this map's raw records in: ``txn``, if they do not lie there in an old layout."""
+        return txn
+
     def _check_home(self, txn: Transaction) -> None:
         if self._home is None:
             return  # a fixed slot number means that slot in any file
@@ -275,8 +289,9 @@ def _hook(map_: MapBase[Any, Any], record: Any, name: str) -> Any:
     return getattr(type(map_), name) or getattr(record, name, None)
 
 
-def _declared(map_: MapBase[Any, Any], attribute: str, make: Callable[[str], Any]) -> Any:
-    name = getattr(map_, attribute)
+def _declared(map_: MapBase[Any, Any], name: str | None, slot: object, make: Callable[[str], Any]) -> Any:
+    if name is None and isinstance(slot, int):
+        name = "Bytes"  # a table of which nothing but the number is known: its records as they are stored
     if name is None:
         raise TableDeclaration(
             "the map has no codecs",

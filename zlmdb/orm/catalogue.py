@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 from uuid import UUID, uuid5
 
-from zlmdb.errors import DecodeError, SchemaError
+from zlmdb.errors import DecodeError, SchemaError, SchemaTooNew
 from zlmdb.orm.base import FIXED_SLOTS
 from zlmdb.storage import Transaction, end_of_prefix, is_empty, scan
 
@@ -17,6 +18,39 @@ _KEY: Final = struct.Struct(">HH")
 _SLOT: Final = struct.Struct(">H")
 _LAST_SLOT: Final = 65535
 _NAMESPACE: Final = UUID("5b0c7a4e-5a1f-5c1b-9f5e-7a6c6d646200")
+_FIELDS: Final = frozenset({"oid", "name", "description", "slot", "kind", "copying", "retired", "version"})
+# other programs may add fields that say nothing to us, and get them back; a field of ours without which an entry
+# would be misunderstood comes with a higher version
+_VERSION: Final = 1
+_GENERATION: Final = re.compile(r":(\d+)/")
+_NEWEST_GENERATION: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Copying:
+    """The slot is being filled with the records of ``table`` from the slot ``source``, where they have an old layout.
+
+    ``after`` is the last raw key that was copied, without its slot; ``records`` counts those read from ``source``.
+    """
+
+    table: UUID
+    source: int
+    after: bytes
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retired:
+    """The slot holds the records of ``table`` in their old layout, as they were when the table left it.
+
+    ``records`` is their number, ``digest`` that of keys and values (see `zlmdb.orm.upgrading`), ``going`` says
+    that they are being deleted.
+    """
+
+    table: UUID
+    records: int
+    digest: bytes
+    going: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +58,7 @@ class Slot:
     """An entry: ``oid`` is the table's identity in every file.
 
     ``kind`` says what the table's bytes mean (see `Map.kind`); None where another program made the entry.
+    ``other`` has the fields that another program put in.
     """
 
     oid: UUID
@@ -31,9 +66,12 @@ class Slot:
     name: str | None = None
     description: str | None = None
     kind: str | None = None
+    copying: Copying | None = None
+    retired: Retired | None = None
+    other: dict[str, Any] = field(default_factory=dict, hash=False)
 
     def encode(self) -> bytes:
-        """Return the entry as stored; ``kind`` is a field of ours that other readers pass over."""
+        """Return the entry as stored; what comes after ``slot`` is ours, and other readers pass over it."""
         import cbor2
 
         record: dict[str, Any] = {"oid": str(self.oid), "name": self.name}
@@ -43,7 +81,11 @@ class Slot:
         record["slot"] = self.slot
         if self.kind is not None:
             record["kind"] = self.kind
-        return bytes(cbor2.dumps(record))
+        for name, state in (("copying", self.copying), ("retired", self.retired)):
+            if state is not None:
+                record["version"] = _VERSION
+                record[name] = {**asdict(state), "table": str(state.table)}
+        return bytes(cbor2.dumps({**record, **self.other}))
 
 
 def fixed_oid(slot: int) -> UUID:
@@ -51,8 +93,21 @@ def fixed_oid(slot: int) -> UUID:
     return uuid5(_NAMESPACE, f"slot {slot}")
 
 
+def copy_oid(table: UUID) -> UUID:
+    """Return the identity of the slot that a table is being copied to; other programs see a table of its own."""
+    return uuid5(_NAMESPACE, f"copy of {table}")
+
+
+def retired_oid(table: UUID, slot: int) -> UUID:
+    """Return the identity of a slot that a table has left."""
+    return uuid5(_NAMESPACE, f"slot {slot}, left by {table}")
+
+
 def entries(txn: Transaction) -> dict[UUID, Slot]:
-    """Read the whole catalogue; raise `DecodeError` for a record that is none of it."""
+    """Read the whole catalogue.
+
+    Raises `DecodeError` for a record that is none of it, `SchemaTooNew` for one that a newer program made.
+    """
     return {entry.oid: entry for entry in (decode(raw, data) for raw, data in records(txn))}
 
 
@@ -65,7 +120,7 @@ def records(txn: Transaction) -> Iterator[tuple[bytes, bytes]]:
 
 
 def decode(raw: bytes, data: bytes) -> Slot:
-    """Return the entry in a raw record; raise `DecodeError` if it is none."""
+    """Return the entry in a raw record; raise `DecodeError` if it is none, `SchemaTooNew` if it is beyond us."""
     import cbor2
 
     try:
@@ -73,8 +128,9 @@ def decode(raw: bytes, data: bytes) -> Slot:
         record = cbor2.loads(data)
         if record["slot"] != number or not number:
             raise ValueError(f"slot {record['slot']} stands under the key of slot {number}")
-        kind, name, description = record.get("kind"), record.get("name"), record.get("description")
-        return Slot(UUID(record["oid"]), number, name, description, kind if isinstance(kind, str) else None)
+        unknown = _unknown(record)
+        if unknown is None:
+            return _entry(number, record)
     except Exception as exc:
         raise DecodeError(
             "a record of the catalogue cannot be read",
@@ -86,11 +142,50 @@ def decode(raw: bytes, data: bytes) -> Slot:
             slot=0,
             key=raw[2:],
         ) from exc
+    raise SchemaTooNew(
+        "the catalogue was written by a newer program",
+        where=f"slot 0, entry of slot {number} ({record.get('name')})",
+        got=unknown,
+        next_step="open the database with that program, or a newer version of this one; nothing was changed",
+    )
+
+
+def _unknown(record: dict[str, Any]) -> str | None:
+    """Say what in an entry is beyond this version; None if it is all understood."""
+    kind = record.get("kind")
+    if record.get("version", _VERSION) != _VERSION:
+        return f"version {record['version']} of the entry"
+    if not isinstance(kind, (str, type(None))):
+        return f"the kind {kind!r}"
+    generations = [int(number) for number in _GENERATION.findall(kind or "")]
+    return f"the kind {kind}" if any(number > _NEWEST_GENERATION for number in generations) else None
+
+
+def _entry(slot: int, record: dict[str, Any]) -> Slot:
+    copying, retired = (
+        {**state, "table": UUID(state["table"])} if (state := record.get(name)) is not None else None
+        for name in ("copying", "retired")
+    )
+    return Slot(
+        UUID(record["oid"]),
+        slot,
+        record.get("name"),
+        record.get("description"),
+        record.get("kind"),
+        None if copying is None else Copying(**copying),
+        None if retired is None else Retired(**retired),
+        {name: value for name, value in record.items() if name not in _FIELDS},
+    )
 
 
 def write(txn: Transaction, entry: Slot) -> None:
     """Store an entry."""
     txn.put(_KEY.pack(0, entry.slot), entry.encode())
+
+
+def remove(txn: Transaction, slot: int) -> None:
+    """Delete the entry of a slot, if there is one; its records stay."""
+    txn.delete(_KEY.pack(0, slot))
 
 
 def free_slot(txn: Transaction, taken: dict[UUID, Slot]) -> int:

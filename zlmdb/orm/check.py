@@ -185,7 +185,7 @@ def _mend(db: Database, agreements: list[Agreement], limit: int) -> list[Agreeme
 def _compare(table: Map[Any, Any], txn: Transaction, findings: Findings, agreements: list[Agreement]) -> int:
     """Read the whole table and compare each row with its index records; return the number of rows."""
     count = 0
-    for raws, datas in scan(txn, *table.bounds(txn, None, None, None)):
+    for raws, datas in scan(table.ordered(txn), *table.bounds(txn, None, None, None)):
         for raw, data in zip(raws, datas, strict=True):
             count += 1
             if isinstance(table, SetMap):

@@ -269,12 +269,20 @@ def _hints(cls: type | None) -> dict[str, type]:
 # --- reading -----------------------------------------------------------------------------------------
 
 
+def checked_names(map_: RangeReads[Any, Any], names: object) -> list[str]:
+    """Return names as a list; raise `ConfigError` for what is none of texts."""
+    found: list[Any] = [None] if isinstance(names, str) or not isinstance(names, Iterable) else list(names)
+    if not all(isinstance(name, str) for name in found):
+        raise ConfigError("not a list of names", where=map_.title, got=names, expected="a list of str")
+    return found
+
+
 def key_columns(map_: RangeReads[Any, Any], names: Sequence[str] | None) -> dict[str, Column]:
     """Return empty columns for the parts of the keys: ``key``, or ``key0``, ``key1`` …, or under the names given."""
     kinds = [part.name for part in map_.key_codec.parts] or [map_.key_codec.name]
     default = [f"key{number}" for number in range(len(kinds))] if map_.key_codec.parts else ["key"]
-    chosen = default if names is None else list(names)
-    if isinstance(names, str) or len(set(chosen)) != len(kinds):
+    chosen = default if names is None else checked_names(map_, names)
+    if len(set(chosen)) != len(kinds):
         raise ConfigError(
             "not the names of the key's parts", where=map_.title, got=names, expected=f"{len(kinds)} different names"
         )
@@ -294,11 +302,10 @@ def read(
 
     if isinstance(map_, SetMap):
         raise SchemaError("a set-valued map has no columns", where=map_.title, next_step="use select or page")
-    if isinstance(fields, str):
-        raise ConfigError("not a list of names", where=map_.title, got=fields, expected=f"[{fields!r}]")
+    chosen = None if fields is None else checked_names(map_, fields)
     keys = key_columns(map_, key_names)
-    found = _Fields(map_, fields)
-    with_values = fields is None or len(fields) > 0
+    found = _Fields(map_, chosen)
+    with_values = chosen is None or len(chosen) > 0
     for raws, datas in scan(txn, *bounds, values=with_values, limit=limit):
         _extend_keys(map_, list(keys.values()), raws)
         if with_values:

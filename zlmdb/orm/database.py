@@ -9,13 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
 
-from zlmdb.errors import ConfigError, TableDeclaration
+from zlmdb.errors import ConfigError, TableDeclaration, WrongType
 from zlmdb.orm.attaching import Attaching
 from zlmdb.orm.map import Map
+from zlmdb.orm.published import DatabaseNames
 from zlmdb.orm.running import run
-from zlmdb.orm.schema import S
+from zlmdb.orm.schema import S, check_attach
 from zlmdb.storage import (
     DatabaseClosed,
     Environment,
@@ -26,28 +27,31 @@ from zlmdb.storage import (
     RunningTransaction,
     Transaction,
     TransactionStats,
+    checked_path,
     close_handle,
-    data_file,
     engine_version,
     open_environment,
 )
 
 if TYPE_CHECKING:
     from zlmdb.orm.check import Report
+    from zlmdb.orm.retired import OldLayoutSlot
 
 T = TypeVar("T", bound=Map[Any, Any])
 R = TypeVar("R")
 
 
-class Database:
+class Database(DatabaseNames):
     """A handle on the database in the directory ``dbpath``; handles of one process share one environment.
 
-    ``dbpath`` None makes a temporary database that goes away at closing. ``maxsize`` is a ceiling in bytes
+    ``dbpath`` None (or "") makes a temporary database that goes away at closing. ``maxsize`` is a ceiling in bytes
     (`MapFull` beyond it; use over 80 and 90 % is logged once each); None reserves address space (the file stays
     as small as its contents). ``sync=False`` and ``writemap=True`` are unsafe in a power cut, and ``writemap``
     needs room on the disk for the whole map. ``lib_version`` is the format of a new file: "1.0" (default,
     keys up to 1978 bytes) or "0.9" (readable by older tools, keys up to 511 bytes). ``context`` is any object,
-    shown in `config`; ``log`` is accepted for programs that pass one, and not used.
+    shown in `config`; ``log`` is kept for programs that pass one, and not used. ``upgrade`` says what attaching
+    a table does that another program wrote in an old layout: "auto" copies it to the new one (see
+    `zlmdb.orm.upgrading`), "refuse" raises `UpgradeNeeded`.
 
     Thread-safe: each thread begins its own transactions. Raises `DatabaseMissing`, `NotADatabase`,
     `FormatMismatch`, `OptionsConflict`, `AccessDenied`, `DiskFull`, `SamePidError` and other `DatabaseError`
@@ -67,12 +71,18 @@ class Database:
         context: Any = None,
         log: Any = None,
         lib_version: LibVersion | None = None,
+        upgrade: Literal["auto", "refuse"] = "auto",
     ) -> None:
+        if upgrade not in ("auto", "refuse"):
+            raise ConfigError("no way to upgrade", where="Database", got=upgrade, expected="'auto' or 'refuse'")
+        self.upgrade = upgrade
         self._environment: Environment | None = None
         self._options = Options(maxsize, readonly, lock, sync, writemap, create, lib_version)
-        self._is_temp = not dbpath
-        self._path = _checked_path(dbpath) if dbpath else _temporary_directory()
+        self._is_temp = dbpath is None or (isinstance(dbpath, str) and not dbpath)
+        self._path = _temporary_directory() if self._is_temp else checked_path(dbpath, "Database")
         self._context = context
+        self._log = log
+        self._open_now = open_now
         if open_now:
             self._open()
 
@@ -110,6 +120,14 @@ class Database:
             warnings.warn(f"unclosed database {self._path}", ResourceWarning, stacklevel=2, source=self)
             self.close()
 
+    def __reduce__(self) -> NoReturn:
+        raise WrongType(
+            "a handle cannot be copied or pickled",
+            where="Database",
+            got=self,
+            next_step="open the database again where it is needed: handles of one process share its environment",
+        )
+
     def __repr__(self) -> str:
         return f"<Database {self._path} {'open' if self.is_open else 'closed'}>"
 
@@ -122,8 +140,8 @@ class Database:
 
     @staticmethod
     def scratch(dbpath: str | os.PathLike[str]) -> None:
-        """Delete the database directory, or file, if there is one."""
-        path = Path(dbpath)
+        """Delete the database directory, or file, if there is one. Raises `ConfigError` for what is no path."""
+        path = Path(checked_path(dbpath, "scratch"))
         if path.is_dir() and not path.is_symlink():
             from shutil import rmtree  # the archive modules behind it are not worth loading for each import
 
@@ -138,16 +156,17 @@ class Database:
 
         ``buffers``: values come as views that are valid inside the transaction only. ``stats`` counts what is
         written. A write transaction waits for the one that runs, in whichever thread or process. Raises
-        `DatabaseClosed`, `ReadonlyTransaction` on a database opened read-only and, when entered, `NestedWrite`.
+        `DatabaseClosed`, `ReadonlyTransaction` on a database opened read-only and, when entered, `NestedWrite`,
+        and `LockHeld` if the thread of the one that runs has ended without leaving it.
         """
         environment = self._environment or self.environment
+        if stats is not None and not isinstance(stats, TransactionStats):
+            raise ConfigError("no counts", where="begin", got=stats, expected="a TransactionStats, or None")
         if write and environment.options.readonly:
             raise ReadonlyTransaction(
                 "the database was opened read-only", where=self._path, next_step="open it with readonly=False"
             )
-        txn = Transaction(environment, write, buffers, stats)
-        txn.handle = self
-        return txn
+        return Transaction(environment, write, buffers, stats, self)
 
     def run(
         self, fn: Callable[..., R], /, *args: Any, write: bool = False, buffers: bool = False, retries: int = 3
@@ -157,7 +176,7 @@ class Database:
         ``fn`` must be re-runnable: where another try can help (no reader slot or lock to be had, the growth by
         another process could not be taken over yet) it is run again from its beginning in a new transaction,
         up to ``retries`` times, after pauses of 10, 20, 40 … ms on the calling thread. Raises `WrongType` for
-        coroutine and generator functions, and what `begin` and ``fn`` raise.
+        coroutine and generator functions, `ConfigError` for ``retries``, and what `begin` and ``fn`` raise.
         """
         return run(lambda: self.begin(write, buffers), fn, args, retries)
 
@@ -172,6 +191,8 @@ class Database:
 
     @long_transaction.setter
     def long_transaction(self, seconds: float) -> None:
+        if type(seconds) not in (int, float) or not seconds >= 0:
+            raise ConfigError("not an age", where="long_transaction", got=seconds, expected="a number of seconds >= 0")
         self.environment.long_transaction = seconds
 
     def sync(self, force: bool = False) -> None:
@@ -206,11 +227,11 @@ class Database:
         ``compact`` leaves free pages out. The copy is made aside, checked page by page, flushed to disk and
         only then renamed to ``path``. Blocks on the disk. Raises `TargetExists`, `CopyDamaged`, `DiskFull`,
         `AccessDenied`, `DatabaseMissing` if the parent directory is missing, `LockHeld` while another process
-        makes the same copy.
+        makes the same copy, `ConfigError` for what is no path.
         """
         from zlmdb.storage.copying import backup  # seldom needed, so not loaded with the rest
 
-        return backup(self.environment, os.fspath(path), compact)
+        return backup(self.environment, path, compact)
 
     def readers(self) -> list[Reader]:
         """Return the reader slots of all processes as (pid, thread, txnid or None)."""
@@ -230,6 +251,7 @@ class Database:
 
         ``klass`` is a map class declared with ``@table``. Inside a write transaction of this thread the slot
         is allocated in that transaction and given back when it rolls back; otherwise in one of its own.
+        A table in an old layout is upgraded first, which blocks as long as it takes (about 5 µs for each record).
         Raises `TableDeclaration`, `SlotConflict` if the slot holds another kind, `UpgradeNeeded`, `SchemaError`
         for a missing table on a read-only database.
         """
@@ -240,12 +262,19 @@ class Database:
         if not callable(getattr(schema, "attach", None)):
             raise TableDeclaration("not a schema", where="attach", got=schema, expected="a Schema class")
         attach: Any = schema.attach  # on a class and on an instance alike it takes the database alone
+        check_attach(attach)
         return cast("S", attach(self))
 
     def register_maps(self, schema: Any) -> None:
         """Enter the maps that ``schema`` holds without a table of their own into the catalogue, and bind them."""
         for name, map_ in schema.maps().items():
             Attaching(self).held(map_, f"{type(schema).__module__}.{type(schema).__qualname__}.{name}")
+
+    def drop_old_layouts(self, force: bool = False) -> list[OldLayoutSlot]:
+        """Delete what upgraded tables have left behind; return what it was. See `zlmdb.orm.retired`."""
+        from zlmdb.orm.retired import drop_old_layouts  # seldom needed, so not loaded with the rest
+
+        return drop_old_layouts(self, force)
 
     # --- facts
 
@@ -307,13 +336,13 @@ class Database:
             "lock": options.lock,
             "sync": options.sync,
             "create": options.create,
-            "open_now": self.is_open,
+            "open_now": self._open_now,
             "writemap": options.writemap,
             "context": None if self._context is None else str(self._context),
         }
 
     def stats(self, include_slots: bool = False) -> dict[str, Any]:
-        """Return sizes (bytes, pages), the options that matter and LMDB's own figures.
+        """Return sizes of the open file (bytes, pages), the options that matter and LMDB's own figures.
 
         ``include_slots`` adds a list of the tables with their numbers of records, which walks all of them.
         """
@@ -324,7 +353,7 @@ class Database:
         slots = attaching.slots()
         found = {
             "num_slots": len(slots),
-            "current_size": data_file(self._path).stat().st_size,
+            "current_size": environment.file_size(),
             "max_size": engine["map_size"],
             "page_size": engine["psize"],
             "pages": pages,
@@ -348,13 +377,6 @@ class Database:
                 for slot in slots
             ]
         return found
-
-
-def _checked_path(path: object) -> str:
-    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
-    if isinstance(text, str) and "\0" not in text:
-        return text
-    raise ConfigError("not a path", where="Database", got=path, expected="a str or a path object, without NUL")
 
 
 def _temporary_directory() -> str:

@@ -4,16 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
 
-from zlmdb.errors import DataError, NullViolation, SchemaError, UniqueViolation
-from zlmdb.storage import Transaction
+from zlmdb.errors import DataError, NullViolation, SchemaError, TableDeclaration, UniqueViolation
+from zlmdb.storage import KEEP, Transaction
 
 if TYPE_CHECKING:
     from zlmdb.orm.map import Map
 
 Entry = tuple[bytes, bytes]
 """An index record: raw key and data."""
+_NEVER_NULL: Final = frozenset({str, bytes, int, UUID})
 
 
 class Index:
@@ -35,14 +37,16 @@ class Index:
         self.nullable = nullable
         self.unique = unique
         self.stale = 0
+        self.holds_raw_keys = unique and map_.value_codec.encode is table.key_codec.encode
+        """Whether the data of an index record are the bytes of the owner's key."""
 
     @property
     def title(self) -> str:
         """The index's name and its table, for messages."""
         return f"index {self.name!r} of {self.table.title}"
 
-    def entry(self, key: Any, value: Any) -> Entry | None:
-        """Return the index record of a table's record, or None for a null.
+    def entry(self, raw: bytes, key: Any, value: Any) -> Entry | None:
+        """Return the index record of a table's record with its ``raw`` key, or None for a null.
 
         Raises `NullViolation` where nulls are refused, and what ``fkey`` raises.
         """
@@ -51,6 +55,11 @@ class Index:
         except Exception as exc:
             exc.add_note(f"raised by the function of {self.title}")
             raise
+        if self.holds_raw_keys and indexed.__class__ in _NEVER_NULL:
+            try:
+                return self.map._prefix + self.map._encode_key(indexed), raw[2:]
+            except Exception:  # noqa: BLE001, S110  done again below, where errors name the map
+                pass
         if indexed is None or (isinstance(indexed, (tuple, list)) and None in indexed):
             if self.nullable:
                 return None
@@ -62,11 +71,6 @@ class Index:
                 next_step="fill the field, or attach the index with nullable=True",
                 index=self.name,
             )
-        if self.unique:
-            try:
-                return self.map._prefix + self.map._encode_key(indexed), self.map._encode(key)
-            except Exception:  # noqa: BLE001, S110  done again below, where errors name the map
-                pass
         try:
             return self._entry(indexed, key)
         except DataError as exc:
@@ -77,12 +81,26 @@ class Index:
             return self.map.raw_key(indexed), self.map.raw_value(key)
         return self.map.raw_member(indexed, key), b""  # type: ignore[attr-defined]  # set-valued by `attach`
 
+    def raw_unique(self, txn: Transaction, key: Any) -> bytes:
+        """Return the raw key of the index record for ``key``; raise `SchemaError` if the index is not unique."""
+        if not self.unique:
+            raise SchemaError(
+                "the index may have several owners for a key",
+                where=self.title,
+                got=key,
+                expected="a unique index",
+                next_step="iterate over the owners: index_map[txn, key]",
+            )
+        map_ = self.map
+        map_.check(txn)
+        return map_.raw_key(key)
+
     def claim(self, txn: Transaction, entry: Entry) -> bool:
         """Write the index record; return False if it was there already.
 
         Raises `UniqueViolation` if another record owns the key and still yields it.
         """
-        return txn.store(*entry, overwrite=False) or self.take_over(txn, entry) is not None
+        return txn.store(*entry, *KEEP) or self.take_over(txn, entry) is not None
 
     def take_over(self, txn: Transaction, entry: Entry) -> bytes | None:
         """Make an index record that is there the owner's; return the stale owner, None if it was the same.
@@ -118,7 +136,7 @@ class Index:
         if data is None:
             return True
         try:
-            entry = self.entry(key, table.from_raw(row, data))
+            entry = self.entry(row, key, table.from_raw(row, data))
         except NullViolation:
             return True
         return entry is None or entry[0] != raw
@@ -148,8 +166,16 @@ def attach(
     unique: bool,
 ) -> None:
     """Attach ``map_`` to ``table`` as the index ``name``; raise `SchemaError` where that cannot be."""
+    from zlmdb.orm.map import Map
     from zlmdb.orm.sets import SetMap, make_set_valued
 
+    for given, fits, wanted in (
+        (name, isinstance(name, str), "a str as name"),
+        (map_, isinstance(map_, Map), "a map of index keys to keys"),
+        (fkey, callable(fkey), "a function from a value to its index key"),
+    ):
+        if not fits:
+            raise TableDeclaration("the index cannot be attached", where=table.title, got=given, expected=wanted)
     fault = None
     if map_ is table or (map_.slot is not None and map_.slot == table.slot):
         fault = f"{map_.title} is the table itself"
@@ -177,7 +203,7 @@ def named(table: Map[Any, Any], name: str) -> Index:
     """Return the index ``name`` of ``table``, or raise `SchemaError`."""
     try:
         return table._indexes[name]
-    except KeyError:
+    except (KeyError, TypeError):  # a name may be anything
         raise SchemaError(
             "there is no index of this name", where=table.title, got=name, expected=f"one of {table.indexes()}"
         ) from None

@@ -49,6 +49,8 @@ class Map(RangeReads[K, V]):
                     return self._decode(data)
                 if data is None:
                     return None
+        except EngineError as exc:  # LMDB says it once: after that the transaction cannot go on
+            raise item[0].failed(exc) from exc
         except Exception:  # noqa: BLE001, S110  the careful way finds out again, and says it better
             pass
         return self.get(item)
@@ -73,7 +75,7 @@ class Map(RangeReads[K, V]):
         if len(raw) > limit:
             self.check_length(raw, limit)
         if self._indexes:
-            statements.upsert(self, txn, raw, data, statements.entries(self, key, value, limit))
+            statements.upsert(self, txn, raw, data, statements.entries(self, raw, key, value, limit))
             return
         try:
             txn.store(raw, data)
@@ -119,6 +121,7 @@ class Map(RangeReads[K, V]):
 
     def insert(self, txn: Transaction, key: K, value: V) -> None:
         """Store a record under a new key; raise `KeyExists` if there is one."""
+        self.check(txn)
         self.plan_insert(key, value, txn.max_key_size)(txn)
 
     def replace(self, txn: Transaction, key: K, value: V, *, expected: V = MISSING) -> V:
@@ -127,6 +130,7 @@ class Map(RangeReads[K, V]):
         Raises `RecordMissing` if there is none, `RecordChanged` if it differs from ``expected`` (compared by
         ``==`` after decoding).
         """
+        self.check(txn)
         return self.plan_replace(key, value, txn.max_key_size, expected=expected)(txn)
 
     # --- planned writes: checked and encoded now, written later, perhaps on another thread
@@ -163,27 +167,33 @@ class Map(RangeReads[K, V]):
         return Plan(self, len(raw), run)
 
     def _planned(self, key: K, value: V, limit: int) -> tuple[bytes, bytes, statements.Entries]:
-        raw, data = self.raw_key(key), self.raw_value(value)
+        raw, data = self.raw_key(key), bytes(self.raw_value(value))  # the caller may change an array meanwhile
         if len(raw) > limit:
             self.check_length(raw, limit)
-        return raw, data, statements.entries(self, key, value, limit) if self._indexes else []
+        return raw, data, statements.entries(self, raw, key, value, limit) if self._indexes else []
 
     # --- many records
 
     def get_many(self, txn: Transaction, keys: Iterable[K]) -> list[V | None]:
         """Return the values of ``keys`` in their order, None where there is no record."""
-        return [self[txn, key] for key in keys]
+        return [self[txn, key] for key in statements.many(self, txn, keys, "keys")]
 
     def put_many(self, txn: Transaction, items: Iterable[tuple[K, V]]) -> int:
-        """Store many records as one statement, all or none; return how many."""
-        plans = [self.plan_put(key, value, txn.max_key_size) for key, value in items]
-        statements.all_or_none(self, txn, plans)
-        return len(plans)
+        """Store many records as one statement, all or none; return how many.
+
+        ``items`` are read as they are written, and may be more than fit into memory: a generator that reads this
+        table sees what was written so far. With ``writemap=True`` a failure leaves the whole transaction nothing
+        but to roll back (`TransactionPoisoned`).
+        """
+        return statements.put_many(self, txn, items)
 
     def delete_many(self, txn: Transaction, keys: Iterable[K]) -> int:
-        """Delete many records as one statement, all or none; return how many there were."""
-        plans = [self.plan_delete(key, txn.max_key_size) for key in keys]
-        return sum(statements.all_or_none(self, txn, plans))
+        """Delete many records as one statement, all or none, as `put_many` does; return how many there were."""
+        return statements.delete_many(self, txn, keys)
+
+    def _discard(self, txn: Transaction, key: K) -> bool:
+        """Delete a record; tell whether there was one."""
+        return statements.delete(self, txn, self.raw_key(key)) is not None
 
     def from_arrow(
         self,
@@ -236,7 +246,7 @@ class Map(RangeReads[K, V]):
 
         ``nullable``: records for which ``fkey`` gives None (or a tuple with a None) have no index record;
         otherwise they are refused with `NullViolation`. ``unique=False`` makes ``pmap`` set-valued:
-        ``pmap[txn, key]`` is the live set of owners.
+        ``pmap[txn, key]`` is the live set of owners. Raises `SchemaError` where it cannot be.
         """
         attach(self, name, pmap, fkey, nullable=nullable, unique=unique)
 
@@ -254,17 +264,55 @@ class Map(RangeReads[K, V]):
         """Return an attached index; `SchemaError` if there is none of this name."""
         return named(self, name)
 
+    def find(self, txn: Transaction, name: str, key: Any) -> V | None:
+        """Return the record that the unique index ``name`` has under ``key``; None if there is none.
+
+        The same as ``m[txn, index[txn, key]]`` in one step, without making the owner's key between.
+        Raises `SchemaError` if there is no unique index of this name.
+        """
+        try:  # all that goes well goes this way
+            index = self._indexes[name]
+            if index.holds_raw_keys and txn.environment is self._environment:
+                map_ = index.map
+                owner = txn.fetch(map_._prefix + map_._encode_key(key))
+                if owner is None:
+                    return None
+                data = txn.fetch(self._prefix + owner)
+                if data.__class__ is bytes:
+                    return self._decode(data)
+        except EngineError as exc:
+            raise txn.failed(exc) from exc
+        except Exception:  # noqa: BLE001, S110  the careful way finds out again, and says it better
+            pass
+        return self._find(txn, self.index(name), key)
+
+    def _find(self, txn: Transaction, index: Index, key: Any) -> V | None:
+        self.check(txn)
+        owner = txn.get(index.raw_unique(txn, key))
+        if owner is None:
+            return None
+        raw = self._prefix + owner if index.holds_raw_keys else self.raw_key(index.map.from_raw(b"", owner))
+        data = txn.get(raw)
+        return None if data is None else self.from_raw(raw, data)
+
     def is_index(self) -> bool:
         """Tell whether this map is kept as an index of another one."""
         return self._index_attached_to is not None
 
     def rebuild_index(self, txn: Transaction, name: str) -> tuple[int, int]:
-        """Clear an index and fill it from the table; return (deleted, inserted) index records."""
-        return statements.rebuild(self, txn, self.index(name))
+        """Clear an index and fill it from the table, all or nothing; return (deleted, inserted) index records.
+
+        With ``writemap=True`` a failure leaves the whole transaction nothing but to roll back.
+        """
+        index = self.index(name)
+        self.check(txn)
+        return statements.rebuild(self, txn, index)
 
     def rebuild_indexes(self, txn: Transaction) -> tuple[int, int]:
-        """Rebuild all indexes; return the sums of (deleted, inserted)."""
-        done = [self.rebuild_index(txn, name) for name in self.indexes()]
+        """Rebuild all indexes, all or nothing; return the sums of (deleted, inserted)."""
+        self.check(txn)
+        with txn.statement():
+            done = [self.rebuild_index(txn, name) for name in self.indexes()]
         return sum(deleted for deleted, _ in done), sum(inserted for _, inserted in done)
 
 

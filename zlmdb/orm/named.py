@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, TypeVar, cast
 
 from zlmdb.codecs import set_member, split_name
+from zlmdb.errors import TableDeclaration
 from zlmdb.orm.base import MapBase
 from zlmdb.orm.map import Map
 from zlmdb.orm.sets import SetMap
@@ -21,6 +22,13 @@ class _Named(MapBase[Any, Any]):
     def __class_getitem__(cls, record: Any) -> Any:
         if isinstance(record, TypeVar) or record is Any:
             return cls
+        if isinstance(record, tuple):
+            raise TableDeclaration(
+                "a named map takes one type in brackets",
+                where=cls.__name__,
+                got=record,
+                expected=f"{cls.__name__}[Record]: its keys have the type that the name says",
+            )
         made = cls._of_record.get(record)
         if made is None:
             made = cls._of_record[record] = _new_class(

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from zlmdb.errors import LockHeld, ReadersFull, TransactionsRunning
+from zlmdb.errors import ConfigError, LockHeld, ReadersFull, TransactionsRunning
 from zlmdb.orm.functions import call, check_function
 from zlmdb.storage import Transaction
 
@@ -26,6 +26,8 @@ def run(
 ) -> R:
     """Return ``function(txn, *args)`` of a transaction that ``begin`` gives; see `Database.run`."""
     check_function(function)
+    if type(retries) is not int or retries < 0:
+        raise ConfigError("not a number of retries", where="run", got=retries, expected="an int >= 0")
     for attempt in range(retries):
         try:
             return _once(begin, function, args)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableSet
 from collections.abc import Set as AbstractSet
-from typing import Any, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 from zlmdb.codecs import KeyCodec, compose, key_codec, set_member
-from zlmdb.errors import DataError, SchemaError, TableDeclaration, WrongType
+from zlmdb.errors import DataError, RecordMissing, SchemaError, TableDeclaration, WrongType
 from zlmdb.orm import ranges
 from zlmdb.orm.map import Map
 from zlmdb.orm.plan import Plan
@@ -43,6 +43,11 @@ class SetMap(Map[K, "LiveSet[M]"]):
         kind = super().kind.partition("+")[0]
         return kind if kind.endswith("Set") else f"{kind}Set"
 
+    @property
+    def member_codec(self) -> KeyCodec[M]:
+        """The codec of the members: of the bytes that follow the raw beginning of a set."""
+        return self.pairs.parts[-1]
+
     def _parts(self, key: Any) -> tuple[Any, ...]:
         if not self.key_codec.parts:
             return (key,)
@@ -63,6 +68,18 @@ class SetMap(Map[K, "LiveSet[M]"]):
             return self.raw_prefix + self.pairs.encode((*self._parts(key), member))
         except DataError as exc:
             raise exc.at(self.title) from exc.__cause__
+
+    def raw_members(self, begin: bytes, members: Iterable[M], limit: int) -> list[bytes]:
+        """Return the raw keys of members of the set that begins with ``begin``; errors name this map."""
+        encode = self.member_codec.encode
+        try:
+            raws = [begin + encode(member) for member in members]
+        except DataError as exc:
+            raise exc.at(self.title) from exc.__cause__
+        for raw in raws:
+            if len(raw) > limit:
+                self.check_length(raw, limit)
+        return raws
 
     def raw_set(self, key: K) -> tuple[bytes, bytes | None]:
         """Return the raw range of the members of one set."""
@@ -96,10 +113,6 @@ class SetMap(Map[K, "LiveSet[M]"]):
     def __contains__(self, item: tuple[Transaction, K]) -> bool:
         txn, key = self._pair(item)
         return not is_empty(txn, *self.raw_set(key))
-
-    def get_many(self, txn: Transaction, keys: Iterable[K]) -> list[LiveSet[M] | None]:
-        """Return the live sets of ``keys``."""
-        return [self[txn, key] for key in keys]
 
     def select(
         self,
@@ -193,19 +206,21 @@ class SetMap(Map[K, "LiveSet[M]"]):
         self.plan_put(key, value, txn.max_key_size)(txn)
 
     def __delitem__(self, item: tuple[Transaction, K]) -> None:
-        txn, key = self._pair(item)
-        clear(txn, *self.raw_set(key))
+        self._discard(*self._pair(item))
+
+    def _discard(self, txn: Transaction, key: K) -> bool:
+        return bool(clear(txn, *self.raw_set(key)))
 
     def plan_put(self, key: K, value: Any, max_key_size: int) -> Plan[None]:
         """Plan ``m[txn, key] = members``."""
         if not isinstance(value, (AbstractSet, list, tuple)):
             raise WrongType("not a set of members", where=self.title, got=value, expected="a set, list or tuple")
-        raws = {self.raw_member(key, member) for member in value}
-        for raw in raws:
-            self.check_length(raw, max_key_size)
+        low, high = self.raw_set(key)
+        raws = set(self.raw_members(low, value, max_key_size))
 
         def run(txn: Transaction) -> None:
-            low, high = self.raw_set(key)
+            if not txn.write:
+                txn.erase(low)  # refuses, also where there happens to be nothing to change
             stored = {raw for raws_, _ in scan(txn, low, high, values=False) for raw in raws_}
             try:
                 for raw in stored - raws:
@@ -244,10 +259,10 @@ class LiveSet(MutableSet[M]):
     Valid as long as its transaction.
     """
 
-    __slots__ = ("_key", "_map", "_txn")
+    __slots__ = ("_high", "_key", "_low", "_map", "_txn")
 
     def __init__(self, map_: SetMap[Any, M], txn: Transaction, key: Any) -> None:
-        map_.raw_set(key)  # refuses a wrong key now
+        self._low, self._high = map_.raw_set(key)  # refuses a wrong key now
         self._map = map_
         self._txn = txn
         self._key = key
@@ -258,43 +273,75 @@ class LiveSet(MutableSet[M]):
 
     def __contains__(self, member: object) -> bool:
         try:
-            raw = self._map.raw_member(self._key, member)  # type: ignore[arg-type]  # refused there
+            raw = self._low + self._map.member_codec.encode(cast("M", member))
         except DataError:
             return False  # what cannot be a member is none
         return self._txn.get(raw) is not None
 
     def __iter__(self) -> Iterator[M]:
-        for raws, _ in scan(self._txn, *self._map.raw_set(self._key), values=False):
-            for raw in raws:
-                yield self._map.split(raw)[1]
+        map_, start = self._map, len(self._low)
+        decode = map_.member_codec.decode_many
+        for raws, _ in scan(self._txn, self._low, self._high, values=False):
+            try:
+                members = decode([raw[start:] for raw in raws])
+            except DataError:
+                members = [map_.split(raw)[1] for raw in raws]  # fails again, and names the record
+            yield from members
 
     def __len__(self) -> int:
-        return ranges.count(self._txn, *self._map.raw_set(self._key))
+        return ranges.count(self._txn, self._low, self._high)
 
     def __bool__(self) -> bool:
-        return not is_empty(self._txn, *self._map.raw_set(self._key))
+        return not is_empty(self._txn, self._low, self._high)
 
     def add(self, member: M) -> None:
         """Add a member; one record of a few bytes, however large the set is."""
-        raw = self._map.raw_member(self._key, member)
-        self._map.check_length(raw, self._txn.max_key_size)
-        self._txn.put(raw, b"", overwrite=False)
+        self.update((member,))
 
     def discard(self, member: M) -> None:
         """Remove a member if it is one."""
-        self._txn.delete(self._map.raw_member(self._key, member))
+        for raw in self._raw_members((member,)):
+            self._txn.delete(raw)
+
+    def remove(self, member: M) -> None:
+        """Remove a member; raise `RecordMissing`, a KeyError, if it is none."""
+        for raw in self._raw_members((member,)):
+            if not self._txn.delete(raw):
+                raise RecordMissing("the set has no such member", where=self._where, got=member)
+
+    def pop(self) -> M:
+        """Remove the least member and return it; raise `RecordMissing`, a KeyError, if there is none."""
+        for member in self:
+            self.discard(member)
+            return member
+        raise RecordMissing("the set is empty", where=self._where)
 
     def update(self, members: Iterable[M]) -> None:
-        """Add members."""
-        for member in members:
-            self.add(member)
+        """Add members; all are checked before one is written."""
+        for raw in self._raw_members(members):
+            self._txn.put(raw, b"", overwrite=False)
+
+    def __ior__(self, other: AbstractSet[Any]) -> Self:  # type: ignore[misc]  # members of this kind only
+        if not isinstance(other, AbstractSet):
+            return NotImplemented
+        self.update(other)
+        return self
 
     def clear(self) -> None:
         """Remove all members."""
-        clear(self._txn, *self._map.raw_set(self._key))
+        clear(self._txn, self._low, self._high)
+
+    @property
+    def _where(self) -> str:
+        return f"{self._map.title}, key {self._key!r}"
+
+    def _raw_members(self, members: Iterable[M]) -> list[bytes]:
+        if not isinstance(members, Iterable):
+            raise WrongType("no members of a set", where=self._where, got=members, expected="an iterable of members")
+        return self._map.raw_members(self._low, members, self._txn.max_key_size)
 
     def __repr__(self) -> str:
-        return f"<set of {self._map.title}, key {self._key!r}>"
+        return f"<set of {self._where}>"
 
 
 _set_classes: dict[type, type] = {}

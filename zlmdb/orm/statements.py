@@ -8,13 +8,13 @@ where it does not happen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zlmdb.errors import KeyExists, NullViolation, RecordChanged, RecordMissing
+from zlmdb.errors import KeyExists, NullViolation, RecordChanged, RecordMissing, WrongType
 from zlmdb.orm.index import Entry, Index
 from zlmdb.orm.plan import Plan
-from zlmdb.storage import EngineError, Transaction, clear
+from zlmdb.storage import KEEP, EngineError, Transaction, clear
 
 if TYPE_CHECKING:
     from zlmdb.orm.map import Map
@@ -24,11 +24,11 @@ Entries = list[Entry | None]
 """The index records of one record, in the order of the table's indexes."""
 
 
-def entries(table: Map[Any, Any], key: Any, value: Any, limit: int) -> Entries:
+def entries(table: Map[Any, Any], raw: bytes, key: Any, value: Any, limit: int) -> Entries:
     """Return the index records of a record; raise what makes one impossible."""
     found = []
     for index in table._indexes.values():
-        entry = index.entry(key, value)
+        entry = index.entry(raw, key, value)
         if entry is not None and len(entry[0]) > limit:
             index.map.check_length(entry[0], limit)
         found.append(entry)
@@ -37,12 +37,12 @@ def entries(table: Map[Any, Any], key: Any, value: Any, limit: int) -> Entries:
 
 def _stored_entries(table: Map[Any, Any], raw: bytes, data: bytes) -> Entries:
     key, value = table.key_codec.decode(raw[2:]), table.from_raw(raw, data)
-    return [_stored_entry(index, key, value) for index in table._indexes.values()]
+    return [_stored_entry(index, raw, key, value) for index in table._indexes.values()]
 
 
-def _stored_entry(index: Index, key: Any, value: Any) -> Entry | None:
+def _stored_entry(index: Index, raw: bytes, key: Any, value: Any) -> Entry | None:
     try:
-        return index.entry(key, value)
+        return index.entry(raw, key, value)
     except NullViolation:
         return None  # stored while the index was nullable, or before it existed
 
@@ -50,7 +50,7 @@ def _stored_entry(index: Index, key: Any, value: Any) -> Entry | None:
 def insert(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new: Entries) -> None:
     """Write a record that must not exist; raise `KeyExists`."""
     try:
-        if not txn.store(raw, data, overwrite=False):
+        if not txn.store(raw, data, *KEEP):
             raise KeyExists(
                 "there is a record under this key already",
                 where=table.title,
@@ -68,7 +68,7 @@ def upsert(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new:
     try:
         if not new:
             txn.store(raw, data)
-        elif txn.store(raw, data, overwrite=False):
+        elif txn.store(raw, data, *KEEP):
             _claim_all(table, txn, new, [raw])
         else:
             _update(table, txn, raw, data, new, bytes(txn.fetch(raw)))
@@ -127,13 +127,32 @@ def _update(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new
 
 def _claim_all(table: Map[Any, Any], txn: Transaction, new: Entries, written: list[bytes]) -> None:
     """Write the index records; if one is refused, erase what is ``written`` and put back what was replaced."""
+    store = txn.store
+    for entry in new:
+        if entry is not None and not store(entry[0], entry[1], True, False):  # KEEP, without unpacking it
+            break
+    else:
+        return
+    del store  # what it raises keeps this frame, and with it LMDB's transaction: see `zlmdb.storage.savepoints.ALONE`
+    _claim_one_by_one(table, txn, new, written, entry)
+
+
+def _claim_one_by_one(
+    table: Map[Any, Any], txn: Transaction, new: Entries, written: list[bytes], present: Entry
+) -> None:
+    """Do what `_claim_all` does from ``present`` on, the first entry that was there already."""
     replaced: list[Entry] = []
+    rest = list(zip(table._indexes.values(), new, strict=True))
+    while rest and rest[0][1] is not present:
+        _, entry = rest.pop(0)
+        if entry is not None:
+            written.append(entry[0])
     try:
-        for index, entry in zip(table._indexes.values(), new, strict=True):
+        for index, entry in rest:
             if entry is None:
                 continue
             raw, owner = entry
-            if txn.store(raw, owner, overwrite=False):
+            if entry is not present and txn.store(raw, owner, *KEEP):
                 written.append(raw)
             elif (stale := index.take_over(txn, entry)) is not None:
                 replaced.append((raw, stale))
@@ -153,22 +172,67 @@ def _release_all(table: Map[Any, Any], txn: Transaction, old: Entries, new: Entr
             index.release(txn, was)
 
 
-def all_or_none(table: Map[Any, Any], txn: Transaction, plans: Sequence[Plan[T]]) -> list[T]:
-    """Execute plans of one table as one statement."""
-    if len(plans) < 2 or not table._indexes:  # without indexes only the storage can fail, which poisons
-        return [plan(txn) for plan in plans]
-    with txn.savepoint():
+def many(table: Map[Any, Any], txn: Transaction, given: Iterable[T], what: str) -> Iterator[T]:
+    """Return an iterator over many ``given`` keys or records; raise `WrongType` for what are none."""
+    table.check(txn)
+    try:
+        if not isinstance(given, (str, bytes)):  # which would be taken to pieces
+            return iter(given)
+    except TypeError:
+        pass
+    raise WrongType(f"not many {what}", where=table.title, got=given, expected=f"an iterable of {what}")
+
+
+def put_many(table: Map[Any, Any], txn: Transaction, items: Iterable[tuple[Any, Any]]) -> int:
+    """Write records as one statement; return how many."""
+    records = many(table, txn, items, "records (key, value)")
+    if txn.environment.options.writemap:
+        return len(_planned(txn, [table.plan_put(*_pair(table, item), txn.max_key_size) for item in records]))
+    number = 0
+    with txn.statement():
+        for item in records:
+            key, value = item if item.__class__ is tuple and len(item) == 2 else _pair(table, item)
+            table[txn, key] = value
+            number += 1
+    return number
+
+
+def _pair(table: Map[Any, Any], item: Any) -> tuple[Any, Any]:
+    try:
+        if not isinstance(item, (str, bytes)):
+            key, value = item
+            return key, value
+    except (TypeError, ValueError):
+        pass
+    raise WrongType("not a record", where=table.title, got=item, expected="a tuple (key, value)")
+
+
+def delete_many(table: Map[Any, Any], txn: Transaction, keys: Iterable[Any]) -> int:
+    """Delete records as one statement; return how many there were."""
+    given = many(table, txn, keys, "keys")
+    if txn.environment.options.writemap:
+        return sum(_planned(txn, [table.plan_delete(key, txn.max_key_size) for key in given]))
+    number, discard = 0, table._discard
+    with txn.statement():
+        for key in given:
+            number += discard(txn, key)
+    return number
+
+
+def _planned(txn: Transaction, plans: list[Plan[T]]) -> list[T]:
+    """Execute writes that were all checked before the first one, where they cannot be undone alone."""
+    with txn.statement():
         return [plan(txn) for plan in plans]
 
 
 def rebuild(table: Map[Any, Any], txn: Transaction, index: Index) -> tuple[int, int]:
     """Clear an index and fill it from the table; a key that two records yield raises `UniqueViolation`."""
-    with txn.savepoint():
+    with txn.statement():
         deleted = clear(txn, *index.map.bounds(txn, None, None, None))
         inserted = 0
         try:
             for key, value in table.select(txn):
-                entry = index.entry(key, value)
+                entry = index.entry(table.raw_key(key), key, value)
                 if entry is not None:
                     index.map.check_length(entry[0], txn.max_key_size)
                     inserted += index.claim(txn, entry)

@@ -19,6 +19,19 @@ TABLES_BY_UUID: dict[UUID, type] = {}
 """The class declared last for each table UUID."""
 
 
+def _registry() -> dict[UUID, type]:
+    return TABLES_BY_UUID
+
+
+def register_in(registry: Callable[[], dict[UUID, type]]) -> None:
+    """Register tables in the dictionary that ``registry()`` returns when they are declared.
+
+    Programs bind ``zlmdb.TABLES_BY_UUID`` anew to begin with an empty one.
+    """
+    global _registry
+    _registry = registry
+
+
 @dataclass_transform()
 def table(
     oid: UUID | str,
@@ -61,7 +74,7 @@ def table(
             # kept as plain functions: as methods of a class they would get a self
             setattr(declared, f"_zlmdb_{name}", staticmethod(function) if function else None)
         declared._zlmdb_compress = compress
-        TABLES_BY_UUID[identity] = declared
+        _registry()[identity] = declared
         return declared  # type: ignore[no-any-return]  # a dataclass made of the class is the class
 
     return declare

@@ -4,14 +4,17 @@
 from zlmdb.storage.environment import Environment, Reader
 from zlmdb.storage.faults import DatabaseClosed, EngineError, KeyTooLong, ReadonlyTransaction, TransactionFinished
 from zlmdb.storage.formats import FileFormat, data_file, sniff
-from zlmdb.storage.opening import DEFAULT_LIB_VERSION, LibVersion, Options, engine_version
+from zlmdb.storage.named import NamedTable, NamedTransaction, NotOpened, open_named
+from zlmdb.storage.opening import DEFAULT_LIB_VERSION, LibVersion, Options, checked_path, engine_version
 from zlmdb.storage.ranges import Chunk, clear, count, end_of_prefix, is_empty, scan
 from zlmdb.storage.registry import close_handle, open_environment
+from zlmdb.storage.savepoints import Savepoint
 from zlmdb.storage.stats import TableCounts, TransactionStats
-from zlmdb.storage.transaction import RunningTransaction, Savepoint, Transaction
+from zlmdb.storage.transaction import KEEP, RunningTransaction, Transaction
 
 __all__ = [
     "DEFAULT_LIB_VERSION",
+    "KEEP",
     "Chunk",
     "DatabaseClosed",
     "EngineError",
@@ -19,6 +22,9 @@ __all__ = [
     "FileFormat",
     "KeyTooLong",
     "LibVersion",
+    "NamedTable",
+    "NamedTransaction",
+    "NotOpened",
     "Options",
     "Reader",
     "ReadonlyTransaction",
@@ -28,6 +34,7 @@ __all__ = [
     "Transaction",
     "TransactionFinished",
     "TransactionStats",
+    "checked_path",
     "clear",
     "close_handle",
     "count",
@@ -36,6 +43,7 @@ __all__ = [
     "engine_version",
     "is_empty",
     "open_environment",
+    "open_named",
     "scan",
     "sniff",
 ]

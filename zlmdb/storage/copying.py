@@ -14,7 +14,7 @@ from zlmdb.errors import ConfigError, DatabaseError
 from zlmdb.storage import faults
 from zlmdb.storage.environment import Environment
 from zlmdb.storage.formats import data_file
-from zlmdb.storage.opening import MAX_KEY_SIZES, LibVersion, Options, open_raw
+from zlmdb.storage.opening import MAX_KEY_SIZES, LibVersion, Options, checked_path, open_raw
 from zlmdb.storage.registry import close_handle, open_for_reading
 from zlmdb.storage.staging import refuse_existing, staged
 from zlmdb.storage.transaction import Transaction
@@ -22,13 +22,14 @@ from zlmdb.storage.transaction import Transaction
 _SLICE_BYTES: Final = 8 << 20  # of keys and values for each transaction of the target
 
 
-def backup(environment: Environment, target: str, compact: bool = True) -> int:
+def backup(environment: Environment, target: str | os.PathLike[str], compact: bool = True) -> int:
     """Copy ``environment`` to the new directory ``target`` while it is in use; return the size of its file in bytes.
 
     ``compact`` leaves free pages out. The copy is checked page by page, is on disk when this returns, and
     appears under its name only then. Blocks on the disk; any thread. Raises `TargetExists`, `CopyDamaged`,
-    `DiskFull`, `AccessDenied` and what `staged` raises.
+    `DiskFull`, `AccessDenied`, `ConfigError` for what is no path, and what `staged` raises.
     """
+    target = checked_path(target, "backup")
     with staged(target, environment.path) as directory:
         # a transaction of ours, because a resize would move the map under LMDB's own hidden one
         with Transaction(environment) as txn:
@@ -89,7 +90,7 @@ def convert(
     """
     if lib_version not in get_args(LibVersion):
         raise ConfigError("unknown lib_version", where="convert", got=lib_version, expected='"0.9" or "1.0"')
-    source, target = os.fspath(source), os.fspath(target)
+    source, target = checked_path(source, "convert"), checked_path(target, "convert")
     refuse_existing(target)
     environment = open_for_reading(source)
     try:

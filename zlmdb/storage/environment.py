@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Hashable
+from math import inf
 from typing import Any, Final, NamedTuple, NoReturn
 
 import lmdb
@@ -15,6 +16,7 @@ import lmdb
 from zlmdb.errors import ConfigError, DatabaseError, ForkedError, TransactionsRunning
 from zlmdb.storage import faults
 from zlmdb.storage.formats import data_file
+from zlmdb.storage.holders import check_writer, has_ended
 from zlmdb.storage.notices import warn
 from zlmdb.storage.opening import (
     RESERVE,
@@ -28,7 +30,9 @@ from zlmdb.storage.opening import (
 
 _PATIENCE: Final = 5.0  # seconds that closing and resizing wait for running transactions
 _LONG: Final = 30.0  # seconds after which a running transaction is worth a warning
+_STALL: Final = 0.05  # seconds that an event loop may wait for the write lock before it is worth a warning
 _WARN_AT: Final = (0.8, 0.9)  # parts of a given ceiling whose use is logged
+_FASTEST: Final = float(16 << 30)  # bytes per second that no transaction can exceed: until then nobody need look
 
 _kept_from_parent: list[Any] = []
 
@@ -54,6 +58,8 @@ class Environment:
         self.shared: dict[Hashable, Any] = {}
         self.active: set[Any] = set()  # transactions that run or are being begun
         self.writer: Any = None  # the running write transaction
+        self.loops: set[int] = set()
+        """Threads of event loops: where one of these waits for the write lock, everything of its loop waits."""
         self.clock: Callable[[], float] = time.monotonic
         self.long_transaction = _LONG
         self._warned: set[Any] = set()
@@ -63,7 +69,11 @@ class Environment:
         self.is_awaited = False  # whether a thread waits for transactions to end
         self._at_gate = 0
         self._resizing = threading.Lock()
+        before = file_identity(data_file(path))
         self._raw = open_raw(path, options)
+        if options.readonly and before != file_identity(data_file(path)):  # compacted while LMDB waited for the lock
+            self._raw.close()
+            self._raw = open_raw(path, options)
         # kept from now on: the file may be deleted, and another made in its place, while this one is open
         self.key = file_identity(data_file(path)) or (0, id(self))
         self.begin_raw: Callable[..., Any] = self._raw.begin
@@ -87,14 +97,15 @@ class Environment:
     def close(self) -> None:
         """Close: transactions of this thread are rolled back, those of others are waited for.
 
-        Raises `TransactionsRunning` if they still run after five seconds.
+        A write transaction that its thread left running when it ended is rolled back too. Raises
+        `TransactionsRunning` if the others still run after five seconds.
         """
         if self._pid != os.getpid():
             return  # the parent's environment: closing it here is not ours to do
         self.begin_raw = self._refuse_closed
         me = threading.get_ident()
         for txn in list(self.active):
-            if txn.thread == me:
+            if txn.thread == me or (txn is self.writer and has_ended(txn.thread)):
                 txn.abandon()
         with self._resizing:
             try:
@@ -135,6 +146,8 @@ class Environment:
             self.active.discard(txn)
             if self.is_awaited:
                 self.tell_ended()
+            if isinstance(exc, lmdb.PanicError):
+                check_writer(self)
             if isinstance(exc, lmdb.MapResizedError):
                 self.resize(0)
             elif not (isinstance(exc, lmdb.ReadersFullError) and self._raw.reader_check()):
@@ -144,6 +157,25 @@ class Environment:
                 return self.begin_raw(write=txn.write, buffers=txn.buffers)
             except BaseException as again:  # noqa: BLE001 - sorted out above
                 exc = again
+
+    def begin_where_loops_run(self, txn: Any) -> Any:
+        """Begin LMDB's write transaction for ``txn``; log for whom it waited if its thread runs an event loop."""
+        if txn.thread not in self.loops:
+            return self.begin_raw(write=True, buffers=txn.buffers)
+        holder = self.writer
+        described = "another process" if holder is None else holder.describe()
+        began = self.clock()
+        raw = self.begin_raw(write=True, buffers=txn.buffers)
+        waited = self.clock() - began
+        if waited > _STALL:
+            warn(
+                "%s: the event loop stood still for %d ms, waiting for the write lock, which %s held; "
+                "write through the asynchronous database instead",
+                self.path,
+                waited * 1000,
+                described,
+            )
+        return raw
 
     def tell_ended(self) -> None:
         """Wake the thread that waits for transactions to end (`is_awaited`)."""
@@ -257,8 +289,7 @@ class Environment:
         self._warnings: list[int] = [] if ceiling is None else [int(part * ceiling) for part in reversed(_WARN_AT)]
         self.ceiling = ceiling
         self.warn_at = self._warnings.pop() if self._warnings else None
-        if self.warn_at is not None:
-            self.watch_ceiling()
+        self.watch_ceiling(self.clock())
 
     def set_size(self, ceiling: int | None, timeout: float = _PATIENCE) -> None:
         """Make ``ceiling`` (bytes; None for none) the size of the map. Raises like `resize`."""
@@ -272,14 +303,26 @@ class Environment:
         if (wanted or RESERVE) > self._raw.info()["map_size"] and not self.options.writemap:
             self.set_size(wanted)
 
-    def watch_ceiling(self) -> None:
-        """Log, once for each step, that the records take more than 80 or 90 % of the ceiling."""
+    def watch_ceiling(self, now: float) -> None:
+        """Log, once for each step, that the records take more than 80 or 90 % of the ceiling.
+
+        ``now`` is the time of `clock`; sets when to look again (`watch_from`), because looking takes LMDB as
+        long as a small commit.
+        """
+        self.watch_from = inf
+        if self.warn_at is None:
+            return
         stat = self._raw.stat()
         used = (stat["leaf_pages"] + stat["branch_pages"] + stat["overflow_pages"]) * stat["psize"]
-        if self.warn_at is None or used < self.warn_at:
-            return
+        reached = used >= self.warn_at
         while self.warn_at is not None and used >= self.warn_at:
             self.warn_at = self._warnings.pop() if self._warnings else None
+        if self.warn_at is not None:
+            self.watch_from = now + (self.warn_at - used) / _FASTEST
+        if reached:
+            self._warn_of_ceiling(used)
+
+    def _warn_of_ceiling(self, used: int) -> None:
         warn(
             "%s: %d bytes used of %d (%d %%); delete records, or raise the ceiling with db.resize(maxsize)",
             self.path,
@@ -310,6 +353,14 @@ class Environment:
     def stat(self) -> dict[str, Any]:
         """Return LMDB's ``stat`` and ``info`` of the environment in one dictionary (pages and bytes)."""
         return {**self._raw.stat(), **self._raw.info()}
+
+    def file_size(self) -> int:
+        """Return the size of the data file in bytes; if its name is gone, or another file's, of its pages."""
+        try:
+            status = data_file(self.path).stat()
+        except OSError:
+            return self._end_of_file()
+        return status.st_size if (status.st_dev, status.st_ino) == self.key else self._end_of_file()
 
     def sync(self, force: bool = False) -> None:
         """Flush to disk (mdb_env_sync); ``force`` also where ``sync=False`` was chosen. Blocks on the disk."""

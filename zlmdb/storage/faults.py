@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import errno
-from typing import Final
+from typing import Any, Final, NoReturn
 
 import lmdb
 
@@ -15,6 +15,7 @@ from zlmdb.storage.filesystems import free_bytes
 _SHORT_WRITE: Final = -30772  # MDB_SHORT_WRITE of LMDB 1.0; 0.9 calls a write cut short EIO
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, _SHORT_WRITE}
 _NO_ROOM: Final = 1 << 20
+_DAMAGED: Final = (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PageFullError, lmdb.CursorFullError)
 
 EngineError = lmdb.Error
 """What LMDB raises. Floors above name it from here, because only this floor imports lmdb."""
@@ -92,6 +93,24 @@ class TargetExists(errors.TargetExists, lmdb.Error):
 
 class CopyDamaged(errors.CopyDamaged, lmdb.CorruptedError):
     """A copy does not agree with its source."""
+
+
+def not_running(*_args: Any, **_kwargs: Any) -> NoReturn:
+    """Raise `TransactionFinished`: what a transaction does that does not run."""
+    raise TransactionFinished(
+        "the transaction does not run",
+        where="Transaction",
+        next_step="use it inside `with db.begin() as txn:`",
+    )
+
+
+def read_only(*_args: Any, **_kwargs: Any) -> NoReturn:
+    """Raise `ReadonlyTransaction`: what a read transaction does to be written in."""
+    raise ReadonlyTransaction(
+        "a write in a read transaction",
+        where="Transaction",
+        next_step="begin it with db.begin(write=True)",
+    )
 
 
 def is_disk_full(exc: lmdb.Error | OSError, path: str) -> bool:
@@ -178,5 +197,20 @@ def translate(exc: lmdb.Error, path: str, *, used: int, limit: int) -> errors.Da
     if isinstance(exc, lmdb.PanicError):
         return StorageFailure(
             "LMDB gave the environment up after an earlier failure", where=path, next_step="close and open it again"
+        )
+    if isinstance(exc, lmdb.BadValsizeError):
+        return StorageFailure(
+            "a raw key has a size that LMDB does not take",
+            where=path,
+            got=str(exc),
+            expected="at least a byte, and no more than db.max_key_size",
+        )
+    if isinstance(exc, _DAMAGED):
+        return StorageFailure(
+            "the data file is damaged",
+            where=path,
+            got=str(exc),
+            expected="the pages as LMDB wrote them",
+            next_step="restore it from a backup; db.check(), or `zlmdb check`, says which tables can still be read",
         )
     return StorageFailure("LMDB reported a failure", where=path, got=str(exc))

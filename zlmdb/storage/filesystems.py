@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +20,16 @@ NETWORK_KINDS: Final = frozenset(
 
 
 def free_bytes(path: str | Path) -> int:
-    """Return how many bytes this process may still write on the file system that ``path`` lies or would lie on."""
+    """Return how many bytes this process may still write on the file system that ``path`` lies or would lie on.
+
+    One that counts no blocks at all, as those of the kernel's own, does not tell, and is not known to be full.
+    """
     place = Path(path).absolute()
     while not place.exists():
         place = place.parent
     found = os.statvfs(place)
+    if not found.f_blocks:
+        return sys.maxsize
     return (found.f_bavail if os.geteuid() else found.f_bfree) * found.f_frsize
 
 

@@ -99,8 +99,8 @@ def _version(head: bytes, path: Path) -> tuple[int, int]:
             raise FormatMismatch(
                 "an LMDB file of a format that no released engine reads",
                 where=str(path),
-                got=f"data version {version}",
-                expected="1 (LMDB 0.9) or 3 (LMDB 1.0)",
+                got=f"data version {version} at byte {at}",
+                expected="1 at byte 16 (LMDB 0.9) or 3 at byte 24 (LMDB 1.0), as 64-bit machines write them",
                 next_step="dump it with the program that wrote it and load it here",
             )
         if magic == int.from_bytes(MAGIC.to_bytes(4, "big"), "little"):

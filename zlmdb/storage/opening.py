@@ -43,6 +43,7 @@ class Options:
     writemap: bool = False
     create: bool = True
     lib_version: LibVersion | None = None
+    max_dbs: int = 0  # named databases, see `zlmdb.storage.named`; a database of tables has none
 
     def __post_init__(self) -> None:
         if self.lib_version is not None and self.lib_version not in get_args(LibVersion):
@@ -56,6 +57,14 @@ class Options:
                 expected="bytes as an int >= 8192, or None",
                 where="Database",
             )
+
+
+def checked_path(path: object, where: str) -> str:
+    """Return the path as text; raise `ConfigError` for what is none."""
+    text = os.fspath(path) if isinstance(path, (str, os.PathLike)) else path
+    if isinstance(text, str) and text and "\0" not in text:
+        return text
+    raise ConfigError("not a path", where=where, got=path, expected="a str or a path object, without NUL")
 
 
 def engine_version(lib_version: LibVersion) -> str:
@@ -108,6 +117,8 @@ def open_raw(path: str, options: Options) -> lmdb.Environment:
     """Open LMDB's environment; all errors come out as ours."""
     size = options.maxsize or (_WRITEMAP_SIZE if options.writemap else RESERVE)
     _check_room(path, size, options)
+    if options.maxsize is not None:
+        check_address_space(path, size)
     _warn_of_network(path)
     while True:
         try:
@@ -120,7 +131,7 @@ def open_raw(path: str, options: Options) -> lmdb.Environment:
                 sync=options.sync,
                 writemap=options.writemap,
                 max_readers=_MAX_READERS,
-                max_dbs=1,  # so that LMDB can tell whether a file has named databases; ours have none
+                max_dbs=options.max_dbs or 1,  # at least 1, so that LMDB can tell whether a file has named databases
                 max_spare_txns=_SPARE_TXNS,
                 lib_version=_MAJOR[options.lib_version or DEFAULT_LIB_VERSION],
             )
@@ -134,6 +145,8 @@ def open_raw(path: str, options: Options) -> lmdb.Environment:
 
 def _cannot_open(exc: Any, path: str, size: int) -> DatabaseError:
     if isinstance(exc, FileNotFoundError):
+        if Path(path).absolute().parent.is_dir():  # a file system that takes no directories, such as /proc
+            return faults.access_denied(path, str(exc))
         return faults.DatabaseMissing(
             "the directory that should hold the database does not exist",
             where=path,

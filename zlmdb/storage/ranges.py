@@ -9,7 +9,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice
-from operator import itemgetter
 from typing import Any, Final
 
 from zlmdb.storage.faults import EngineError
@@ -18,9 +17,7 @@ from zlmdb.storage.transaction import Transaction
 _FIRST_CHUNK: Final = 16
 _LARGEST_CHUNK: Final = 512
 _COUNTED_CHUNK: Final = 4096
-_CHUNK_BYTES: Final = 1 << 20  # of values: a chunk grows no further than to about this much
-_key_of: Final = itemgetter(0)
-_data_of: Final = itemgetter(1)
+_ROOM: Final = 2048  # bytes of values for each record of a chunk: it ends where they are full, or one passes them
 
 Chunk = tuple[list[bytes], list[Any]]
 """Keys and their values, in scan order; the values are empty where none were asked for."""
@@ -43,8 +40,10 @@ def scan(
 ) -> Iterator[Chunk]:
     """Yield the records of the range in chunks, ascending or descending, at most ``limit`` records.
 
-    In a read transaction chunks grow up to 512 records. In a write transaction each chunk is one record and
-    the next one is sought only when it is asked for, so that records may be changed and deleted meanwhile.
+    In a read transaction chunks grow from 16 to 512 records and end early where their values take more than 2 KiB
+    each: so little is read ahead, and a large value only as the last of its chunk. In a write transaction each
+    chunk is one record and the next one is sought only when it is asked for, so that records may be changed and
+    deleted meanwhile.
     """
     if limit == 0 or (high is not None and high <= low):
         return
@@ -76,26 +75,32 @@ def _stride(
     while True:
         if limit is not None:
             size = min(size, limit)
-        found = list(islice(rows, size))
-        if not found:
+        keys, datas = _up_to(rows, size) if values else (list(islice(rows, size)), [])
+        if not keys:
             return
-        keys, datas = _columns(found, values, txn.buffers)
         inside = _inside(keys, low, high, reverse)
         if inside:
             yield (keys, datas) if inside == len(keys) else (keys[:inside], datas[:inside])
         if limit is not None:
             limit -= inside
-        if inside < size or limit == 0:
+        if inside < len(keys) or limit == 0:
             return
-        size = min(size * 2, _LARGEST_CHUNK, 1 + _CHUNK_BYTES * len(keys) // (1 + sum(map(len, datas))))
+        size = min(size * 2, _LARGEST_CHUNK)
 
 
-def _columns(found: list[Any], values: bool, buffers: bool) -> Chunk:
-    if not values:
-        return ([bytes(key) for key in found] if buffers else found), []
-    if buffers:
-        return [bytes(key) for key, _ in found], [data for _, data in found]
-    return list(map(_key_of, found)), list(map(_data_of, found))
+def _up_to(rows: Iterator[tuple[bytes, bytes]], size: int) -> Chunk:
+    """Take ``size`` records, or fewer if their values are large."""
+    keys: list[bytes] = []
+    datas: list[Any] = []
+    add_key, add_data = keys.append, datas.append
+    room = size * _ROOM
+    for key, data in islice(rows, size):
+        add_key(key)
+        add_data(data)
+        room -= len(data)
+        if room <= 0:
+            break
+    return keys, datas
 
 
 def _inside(keys: list[bytes], low: bytes, high: bytes | None, reverse: bool) -> int:
@@ -153,6 +158,8 @@ def clear(txn: Transaction, low: bytes, high: bytes | None) -> int:
     """Delete the records of the range; return how many there were."""
     if high is not None and high <= low:
         return 0
+    if not txn.write:
+        txn.erase(low)  # refuses, also where there happens to be nothing to delete
     deleted = 0
     try:
         cursor = txn.cursor()

@@ -11,6 +11,7 @@ from pathlib import Path
 from zlmdb.errors import OptionsConflict, TransactionsRunning
 from zlmdb.storage.environment import Environment, forked_error
 from zlmdb.storage.formats import data_file
+from zlmdb.storage.named import check_kind, refuse_named
 from zlmdb.storage.opening import Options, file_identity, sync_directory, with_format
 
 _registry: dict[tuple[int, int], Environment] = {}
@@ -28,12 +29,14 @@ def open_environment(path: str, options: Options) -> Environment:
     with _registry_lock:
         environment = _open_here(path)
         if environment is not None:
+            check_kind(environment, options)
             _check_agreement(environment, options)
             environment.grow(options.maxsize)  # the largest maxsize wins
             environment.add_handle()
             return environment
         is_new = file_identity(data_file(path)) is None
         environment = Environment(path, with_format(path, options))
+        refuse_named(environment)
         if is_new:
             sync_directory(path)
             sync_directory(Path(path).parent)

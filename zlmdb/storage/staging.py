@@ -17,11 +17,11 @@ from zlmdb.storage.opening import sync_directory
 
 
 @contextmanager
-def staged(target: str, like: str) -> Iterator[str]:
+def staged(target: str, like: str | None = None) -> Iterator[str]:
     """Give an empty directory beside ``target`` to fill; rename it to ``target`` when all in it is on disk.
 
-    Modes are taken from the database at ``like``. On an exception the directory is removed; one that a killed
-    process left is removed first. Raises `TargetExists`, `LockHeld` while another process makes the same
+    Modes are taken from the database at ``like``, if given. On an exception the directory is removed; one that a
+    killed process left is removed first. Raises `TargetExists`, `LockHeld` while another process makes the same
     target, `DatabaseMissing` if the parent directory is missing, `AccessDenied`, `DiskFull`.
     """
     try:
@@ -96,7 +96,8 @@ def _lock(descriptor: int, target: str) -> None:
         pass  # a file system, such as NFS, that locks no directories
 
 
-def _finish(directory: Path, target: str, like: str) -> None:
+def _finish(directory: Path, target: str, like: str | None) -> None:
+    like = like or str(directory)
     with suppress(PermissionError):  # the source belongs to someone else, whose modes are not ours to give
         shutil.copymode(data_file(like), data_file(directory))
         shutil.copymode(like, directory)

@@ -65,8 +65,8 @@ class TransactionStats:
 def counted(raw: Any, stats: TransactionStats) -> tuple[Callable[..., bool], Callable[..., bool]]:
     """Return ``put`` and ``delete`` of LMDB's transaction ``raw`` with counting."""
 
-    def store(key: bytes, data: bytes, overwrite: bool = True) -> bool:
-        written = bool(raw.put(key, data, overwrite=overwrite))
+    def store(key: bytes, data: bytes, dupdata: bool = True, overwrite: bool = True) -> bool:
+        written = bool(raw.put(key, data, dupdata, overwrite))
         if written:
             stats.count_put(key, len(key) + len(data))
         return written

@@ -6,33 +6,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from sys import getrefcount
 from types import TracebackType
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import lmdb
 
-from zlmdb.errors import ConfigError, DatabaseError, WrongThread
+from zlmdb.errors import ConfigError, DatabaseError, WrongThread, WrongType
 from zlmdb.storage import faults
 from zlmdb.storage.environment import Environment
+from zlmdb.storage.holders import check_writer
+from zlmdb.storage.savepoints import ALONE, Savepoint, Unrevertable
 from zlmdb.storage.stats import TransactionStats, counted
 
 _get_ident = threading.get_ident
-
-
-def _not_running(*_args: Any, **_kwargs: Any) -> Any:
-    raise faults.TransactionFinished(
-        "the transaction does not run",
-        where="Transaction",
-        next_step="use it inside `with db.begin() as txn:`",
-    )
-
-
-def _read_only(*_args: Any, **_kwargs: Any) -> Any:
-    raise faults.ReadonlyTransaction(
-        "a write in a read transaction",
-        where="Transaction",
-        next_step="begin it with db.begin(write=True)",
-    )
+KEEP: Final = (True, False)
+"""LMDB's arguments ``dupdata`` and ``overwrite``, in their places: by name they cost a quarter of a put more."""
+_not_running: Final = faults.not_running
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,24 +44,34 @@ class Transaction:
     Keys given to `get`, `put` and `delete` are raw: two bytes of slot, then the application's key.
 
     ``fetch``, ``store`` and ``erase`` are LMDB's own functions while the transaction runs, for the floors
-    above: errors of LMDB leave them untranslated and go through `failed`.
+    above: errors of LMDB leave them untranslated and go through `failed`. ``store(key, data, *KEEP)`` stores
+    only what is not there yet.
     """
 
     PUT: ClassVar[int] = 1
     DEL: ClassVar[int] = 2
 
-    poison: DatabaseError | None = None
-    fetch: Callable[..., Any] = staticmethod(_not_running)
-    store: Callable[..., Any] = staticmethod(_read_only)
-    erase: Callable[..., Any] = staticmethod(_read_only)
-    thread = 0
-    handle: Any = None
-    """Kept as long as the transaction: a handle that nobody keeps is closed."""
-    began = 0.0
-    _raw: Any = None
-    _abandoned = False
-    _at_abort: tuple[Callable[[], object], ...] = ()
-    _at_commit: tuple[Callable[[], object], ...] = ()
+    # slots: attributes that hide those of the class are not specialised by the interpreter, and cost twice as much
+    __slots__ = (
+        "__weakref__",
+        "_abandoned",
+        "_at_abort",
+        "_at_commit",
+        "_raw",
+        "_savepoint",
+        "_stats",
+        "began",
+        "buffers",
+        "environment",
+        "erase",
+        "fetch",
+        "handle",
+        "max_key_size",
+        "poison",
+        "store",
+        "thread",
+        "write",
+    )
 
     def __init__(
         self,
@@ -79,14 +79,25 @@ class Transaction:
         write: bool = False,
         buffers: bool = False,
         stats: TransactionStats | None = None,
+        handle: object = None,  # kept as long as the transaction: a handle that nobody keeps is closed
     ) -> None:
         self.environment = environment
         self.write = write
         self.buffers = buffers
         self.max_key_size = environment.max_key_size
+        self.handle = handle
+        self.poison: BaseException | None = None
+        self.fetch: Callable[..., Any] = _not_running
+        self.store: Callable[..., Any] = _not_running if write else faults.read_only
+        self.erase: Callable[..., Any] = self.store
+        self.began = 0.0
+        self.thread = 0
+        self._raw: Any = None
+        self._savepoint: Savepoint | None  # the last one entered, while a write transaction runs
         self._stats = stats
-        if write:
-            self.store = self.erase = _not_running
+        self._abandoned = False
+        self._at_abort: tuple[Callable[[], object], ...] = ()
+        self._at_commit: tuple[Callable[[], object], ...] = ()
 
     # --- life
 
@@ -95,15 +106,13 @@ class Transaction:
             raise faults.TransactionFinished("the transaction runs already", where=self.environment.path)
         environment = self.environment
         self.thread = _get_ident()
-        if self.write and (running := environment.writer) is not None and running.thread == self.thread:
-            raise faults.NestedWrite(
-                "this thread has a write transaction of this database open already",
-                where=environment.path,
-                next_step="use `with txn.savepoint():`, or end the first one",
-            )
+        if self.write and environment.writer is not None:
+            check_writer(environment)
         try:
             environment.active.add(self)  # before LMDB's own begin, so that a resize cannot miss it
-            if self.write or self.buffers:
+            if self.write and environment.loops:
+                raw = environment.begin_where_loops_run(self)
+            elif self.write or self.buffers:
                 raw = environment.begin_raw(write=self.write, buffers=self.buffers)
             else:
                 raw = environment.begin_raw()  # LMDB's default; parsing no arguments is measurably faster
@@ -112,7 +121,7 @@ class Transaction:
         self.began = environment.clock()  # before `_raw`, which shows other threads that it runs
         if self.write:
             self._bind(raw)
-            self.poison = None
+            self.poison = self._savepoint = None
             environment.writer = self
         else:
             self._raw = raw
@@ -141,47 +150,69 @@ class Transaction:
                 where=self.environment.path,
                 next_step="run the whole transaction in one function on one thread",
             )
-        self._end_write(raw, commit=exc_type is None)
+        del raw  # see `ALONE`
+        self._end_write(commit=exc_type is None)
 
-    def _end_write(self, raw: Any, *, commit: bool) -> None:
+    def _end_write(self, *, commit: bool) -> None:
         committed = False
         try:
+            if self._savepoint is not None:  # entered by hand, or in a generator that was dropped
+                self._without_savepoints()
             if not commit:
-                raw.abort()
+                self._abort()
             elif self.poison is not None:
-                raw.abort()
-                raise faults.TransactionPoisoned(
-                    "nothing was committed: an earlier statement failed in the storage",
-                    where=self.environment.path,
-                    got=str(self.poison),
-                    next_step="let the first error leave the transaction, then begin anew",
-                ) from self.poison
+                self._abort()
+                raise self._poisoned("nothing was committed: an earlier failure was passed over")
             else:
-                raw.commit()
+                self._raw.commit()
                 committed = True
-                if self.environment.warn_at is not None:
-                    self.environment.watch_ceiling()
         except lmdb.Error as exc:
             if isinstance(exc, DatabaseError):
                 raise
             raise self.environment.fault(exc) from exc
         finally:
-            self._finish()
-            if self._at_commit or self._at_abort:
-                self._call(self._at_commit if committed else self._at_abort[::-1])
+            try:
+                self._finish()
+            finally:
+                if self._at_commit or self._at_abort:
+                    self._call(self._at_commit if committed else self._at_abort[::-1])
+
+    def _abort(self) -> None:
+        """Roll back the write transaction."""
+        raw = self.disown(_not_running)
+        if getrefcount(raw) > ALONE:
+            raw.abort()
+
+    def _without_savepoints(self) -> None:
+        """Undo the savepoints that were not left, which spoils the transaction."""
+        self._undo_savepoints()
+        self.poison = faults.TransactionPoisoned(
+            "a savepoint was entered and never left",
+            where=self.environment.path,
+            next_step="use `with txn.savepoint():`, and no generator that may be dropped inside it",
+        )
+
+    def _undo_savepoints(self) -> None:
+        while self._savepoint is not None:
+            self._savepoint.undo()
 
     def _finish(self) -> None:
         environment = self.environment
-        if environment.clock() - self.began > environment.long_transaction:
-            environment.ended_late(self)
-        self._raw = None
-        self.fetch = _not_running
-        if self.write:
-            self.store = self.erase = _not_running
-            environment.writer = None
-        environment.active.discard(self)
-        if environment.is_awaited:
-            environment.tell_ended()
+        try:  # logging runs the application's handlers and filters, which may fail
+            now = environment.clock()
+            if now - self.began > environment.long_transaction:
+                environment.ended_late(self)
+            if self.write and now >= environment.watch_from:
+                environment.watch_ceiling(now)
+        finally:
+            self._raw = None
+            self.fetch = _not_running
+            if self.write:
+                self.store = self.erase = _not_running
+                environment.writer = None
+            environment.active.discard(self)
+            if environment.is_awaited:
+                environment.tell_ended()
 
     def _call(self, callbacks: Any) -> None:
         self._at_abort = self._at_commit = ()
@@ -190,10 +221,13 @@ class Transaction:
 
     def abandon(self) -> None:
         """Roll back at once; the database is being closed inside this transaction."""
-        raw = self._raw
-        if raw is not None:
+        if self._raw is not None:
             self._abandoned = True
-            raw.abort()
+            if self.write:
+                self._undo_savepoints()
+                self._abort()
+            else:
+                self._raw.abort()
             self._finish()
             self._call(self._at_abort[::-1])
 
@@ -227,6 +261,33 @@ class Transaction:
             )
         return Savepoint(self)
 
+    def statement(self) -> Savepoint | Unrevertable:
+        """Return a context manager for many writes that are one statement: when an exception leaves it, none remains.
+
+        It is a savepoint. With ``writemap=True``, where there are none, the whole transaction can only roll back
+        then: all uses of it raise `TransactionPoisoned`, its normal end too.
+        """
+        return Unrevertable(self) if self.environment.options.writemap else Savepoint(self)
+
+    def spoil(self, exc: BaseException) -> None:
+        """Leave this transaction nothing but to roll back, because ``exc`` ended a statement half done."""
+
+        def refuse(*_args: Any, **_kwargs: Any) -> Any:
+            raise self._poisoned("the transaction cannot go on after a failure")
+
+        self.poison = self.poison or exc
+        self.fetch = self.store = self.erase = refuse
+
+    def _poisoned(self, what: str) -> faults.TransactionPoisoned:
+        fault = faults.TransactionPoisoned(
+            what,
+            where=self.environment.path,
+            got=str(self.poison),
+            next_step="let the first error leave the transaction, then begin anew",
+        )
+        fault.__cause__ = self.poison
+        return fault
+
     def on_commit(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` after this transaction is committed."""
         self._at_commit += (callback,)
@@ -241,19 +302,27 @@ class Transaction:
         """Return LMDB's number of this transaction."""
         return int((self._raw or _not_running()).id())
 
+    @property
+    def _txn(self) -> Any:  # the name under which existing programs reach LMDB's transaction
+        return self._raw
+
     def get(self, key: bytes) -> Any:
         """Return the bytes stored under the raw ``key`` (a memoryview with ``buffers=True``), or None."""
         try:
             return self.fetch(key)
         except lmdb.Error as exc:
             raise self.failed(exc) from exc
+        except TypeError as exc:
+            raise self._no_bytes(key, exc) from exc
 
     def put(self, key: bytes, data: bytes, overwrite: bool = True) -> bool:
         """Store ``data`` under the raw ``key``; return False if it was there and ``overwrite`` is False."""
         try:
-            return bool(self.store(key, data, overwrite=overwrite))
+            return bool(self.store(key, data, True, overwrite))
         except lmdb.Error as exc:
             raise self.failed(exc) from exc
+        except TypeError as exc:
+            raise self._no_bytes((key, data), exc) from exc
 
     def delete(self, key: bytes) -> bool:
         """Delete the record under the raw ``key``; return whether there was one."""
@@ -261,9 +330,22 @@ class Transaction:
             return bool(self.erase(key))
         except lmdb.Error as exc:
             raise self.failed(exc) from exc
+        except TypeError as exc:
+            raise self._no_bytes(key, exc) from exc
+
+    def _no_bytes(self, got: object, exc: TypeError) -> WrongType:
+        return WrongType(
+            f"no raw record: {exc}",
+            where="Transaction",
+            got=got,
+            expected="bytes: two of the slot and those of the application's key; bytes as data",
+            next_step="use a map for typed keys and values: m[txn, key]",
+        )
 
     def cursor(self) -> Any:
         """Return LMDB's cursor over the raw keys."""
+        if self.poison is not None:
+            raise self._poisoned("the transaction cannot go on after a failure")
         return (self._raw or _not_running()).cursor()
 
     def failed(self, exc: lmdb.Error) -> DatabaseError:
@@ -305,60 +387,3 @@ class Transaction:
         """Say what kind of transaction this is, which thread holds it and for how long."""
         running = self.running()
         return str(running) if running else f"a transaction that thread {self.thread} is beginning"
-
-
-class Savepoint:
-    """A part of a write transaction that can be undone alone."""
-
-    __slots__ = ("_aborts", "_commits", "_parent", "_txn")
-
-    def __init__(self, txn: Transaction) -> None:
-        self._txn = txn
-        self._parent: Any = None
-
-    def __enter__(self) -> Transaction:
-        txn = self._txn
-        if not txn.write:
-            _read_only()
-        if self._parent is not None:
-            raise ConfigError(
-                "a savepoint is entered inside itself",
-                where=txn.environment.path,
-                next_step="call txn.savepoint() for each `with`",
-            )
-        self._parent = txn._raw or _not_running()
-        self._aborts, self._commits = len(txn._at_abort), len(txn._at_commit)
-        try:
-            child = txn.environment.begin_raw(write=True, buffers=txn.buffers, parent=self._parent)
-        except lmdb.Error as exc:
-            raise txn.failed(exc) from exc
-        txn._bind(child)
-        return txn
-
-    def __exit__(
-        self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        txn = self._txn
-        raw, poison = txn._raw, txn.poison
-        if raw is None:
-            return
-        txn._bind(self._parent)
-        self._parent = None
-        if exc_type is None and poison is None:
-            try:
-                raw.commit()
-            except lmdb.Error as failure:
-                raise txn.failed(failure) from failure
-            return
-        raw.abort()
-        txn.poison = None  # LMDB fails the child alone
-        txn._at_commit = txn._at_commit[: self._commits]
-        undone, txn._at_abort = txn._at_abort[self._aborts :], txn._at_abort[: self._aborts]
-        for callback in reversed(undone):
-            callback()
-        if exc_type is None:
-            raise faults.TransactionPoisoned(
-                "the savepoint was rolled back: an earlier statement in it failed in the storage",
-                where=txn.environment.path,
-                got=str(poison),
-            ) from poison

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -11,21 +12,30 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from zlmdb.workers import Operation, ReaderPool, Writer
+from zlmdb.workers import Bridge, ReaderPool
+from zlmdb.workers.bridge import nothing, wrong_thread
 
 T = TypeVar("T")
 
 
-class Bridge:
-    """Makes Deferreds; ``deliver`` and ``later`` are what an `Outbox` takes.
+class ReactorBridge(Bridge):
+    """Makes Deferreds.
 
     ``reactor`` is Any because Twisted types its reactor as a module; it must provide IReactorCore,
     IReactorTime and IReactorFromThreads.
     """
 
-    def __init__(self, reactor: Any, readers: ReaderPool) -> None:
+    def __init__(self, reactor: Any) -> None:
+        super().__init__()
         self.reactor = reactor
-        self._pool = _PoolAdapter(readers)
+
+    def check(self) -> None:
+        """Raise `WrongThread` for calls that are not on the reactor's thread."""
+        if threading.get_ident() != self.thread:
+            raise wrong_thread(
+                "on another thread than its reactor's",
+                "hand the call over with reactor.callFromThread or blockingCallFromThread",
+            )
 
     def deliver(self, function: Callable[[], None]) -> None:
         """Call ``function`` on the reactor's thread; from any thread."""
@@ -35,34 +45,52 @@ class Bridge:
         """Call ``function`` after the reactor had its turn."""
         self.reactor.callLater(0, function)
 
-    def submitted(self, writer: Writer, submit: Callable[..., Operation[T]], *args: Any, **options: Any) -> Deferred[T]:
-        """Return the outcome of the operation that ``submit`` returns; what that raises becomes a failure."""
-        try:
-            operation = submit(*args, **options)
-        except Exception:  # noqa: BLE001 - bad input fails the Deferred
-            return fail()
+    def after(self, seconds: float, function: Callable[[], None]) -> Callable[[], object]:
+        """Call ``function`` in so many seconds; return what keeps it from being called."""
+        timer = self.reactor.callLater(seconds, function)
 
-        def cancel(_: Deferred[T]) -> None:
-            writer.cancel(operation)
+        def stop() -> None:
+            if timer.active():
+                timer.cancel()
 
-        deferred: Deferred[T] = Deferred(cancel)
-        operation.subscribe(partial(_fire, deferred))
-        return deferred
+        return stop
 
-    def inline(self, function: Callable[..., T], *args: Any) -> Deferred[T]:
-        """Return the outcome of ``function(*args)``, called here and now."""
-        try:
-            return succeed(function(*args))
-        except Exception:  # noqa: BLE001 - it is the outcome
-            return fail()
+    def waiter(self, cancel: Callable[[], object] = nothing) -> Deferred[Any]:
+        """Return a Deferred that calls ``cancel`` when it is cancelled."""
 
-    def threaded(self, function: Callable[..., T], *args: Any, **options: Any) -> Deferred[T]:
+        def canceller(_: Deferred[Any]) -> None:
+            cancel()
+
+        return Deferred(canceller)
+
+    def is_settled(self, waiter: Deferred[Any]) -> bool:
+        """Tell whether the Deferred has fired."""
+        return bool(waiter.called)
+
+    def settle(self, waiter: Deferred[Any], value: object, error: BaseException | None) -> None:
+        """Fire the Deferred, unless it was cancelled."""
+        if waiter.called:
+            return
+        if error is None:
+            waiter.callback(value)
+        else:
+            waiter.errback(failure_of(error))
+
+    def outcome(self, value: T | None, error: BaseException | None = None) -> Deferred[T]:
+        """Return a Deferred that has fired."""
+        if error is not None:
+            return fail(failure_of(error))
+        return succeed(cast("T", value))
+
+    def threaded(self, readers: ReaderPool, function: Callable[..., T], *args: Any, **options: Any) -> Deferred[T]:
         """Return the outcome of ``function(*args, **options)``, called on a reader's thread.
 
         Cancelling the Deferred does not stop the function; its outcome is dropped.
         """
+        self.check()
+        pool = cast("Any", _PoolAdapter(readers))
         try:
-            return deferToThreadPool(self.reactor, cast("Any", self._pool), function, *args, **options)
+            return deferToThreadPool(self.reactor, pool, function, *args, **options)
         except Exception:  # noqa: BLE001 - the pool is closed
             return fail()
 
@@ -82,14 +110,6 @@ class _PoolAdapter:
         self._readers.run(partial(function, *args, **options), done)
 
 
-def failure_of(error: BaseException | None = None) -> Failure:
-    """Return the failure for ``error``, or for the exception that is being handled."""
+def failure_of(error: BaseException) -> Failure:
+    """Return the failure for ``error``."""
     return Failure(error)  # type: ignore[no-untyped-call]  # Twisted has no annotations there
-
-
-def _fire(deferred: Deferred[T], operation: Operation[T]) -> None:
-    error = operation.error
-    if error is None:
-        deferred.callback(cast("T", operation.value))
-    else:
-        deferred.errback(failure_of(error))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -45,8 +46,9 @@ def open_handle(path: str, options: dict[str, Any]) -> Database:
 class Engine:
     """Joins the parts and closes them in order; a face adds Deferreds or futures.
 
-    ``deliver`` and ``later`` are the loop's: see `Outbox`. ``durability`` is the default of `MapCalls.put`
-    and `put_many`. The methods may be called from any thread, but outcomes come on the loop's.
+    To be made on the loop's thread; ``deliver`` and ``later`` are the loop's: see `Outbox`. ``durability`` is
+    the default of `MapCalls.put` and `put_many`. The methods may be called from any thread, but outcomes come on
+    the loop's.
     """
 
     def __init__(
@@ -78,6 +80,9 @@ class Engine:
             limits=limits,
             where=str(database.path),
         )
+        self._environment = database.environment
+        self._loop_thread = threading.get_ident()
+        self._environment.loops.add(self._loop_thread)
 
     def now(self, function: Callable[..., T], *args: Any) -> T:
         """Return ``function(*args)``, which reads on the calling thread; raises `DatabaseClosed` while closing."""
@@ -110,6 +115,7 @@ class Engine:
 
     def release(self) -> None:
         """End the writer's thread, after closing."""
+        self._environment.loops.discard(self._loop_thread)
         if self.writer.finished:
             self._worker.quit()
         else:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 from zlmdb.workers.operation import Operation
+from zlmdb.workers.stats import histogram_of_seconds
 
 Deliver: TypeAlias = Callable[[Callable[[], None]], object]
 """Have a function called on the loop's thread: ``reactor.callFromThread``, ``loop.call_soon_threadsafe``."""
@@ -21,13 +23,19 @@ class Outbox:
     """Answers operations on the loop's thread: one hop for each batch, in order, in slices.
 
     ``deliver`` makes the hop and may be called from any thread. ``later`` is called on the loop's thread to
-    have the next slice answered after the loop had its turn; ``portion`` is the size of a slice.
+    have the next slice answered after the loop had its turn; ``portion`` is the size of a slice. ``lateness``
+    counts the seconds (of ``clock``) that the hops took, which is how late the loop was.
     """
 
-    def __init__(self, deliver: Deliver, later: Deliver, portion: int = 200) -> None:
+    def __init__(
+        self, deliver: Deliver, later: Deliver, portion: int = 200, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.lateness = histogram_of_seconds()
         self._deliver = deliver
         self._later = later
         self._portion = portion
+        self._clock = clock
+        self._sent = 0.0
         self._lock = threading.Lock()
         self._answers: deque[Operation[Any]] = deque()
         self._on_the_way = False
@@ -39,10 +47,15 @@ class Outbox:
             if self._on_the_way or not self._answers:
                 return
             self._on_the_way = True
+            self._sent = self._clock()
         try:
-            self._deliver(self._answer)
+            self._deliver(self._arrive)
         except Exception as error:  # noqa: BLE001 - a closed loop raises what it likes, and the writer goes on
             self._lose(error)
+
+    def _arrive(self) -> None:
+        self.lateness.add(self._clock() - self._sent)
+        self._answer()
 
     def _answer(self) -> None:
         for _ in range(self._portion):

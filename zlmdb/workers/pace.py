@@ -22,6 +22,10 @@ class Pace:
         self._every = every
         self._since = 0
 
+    def start(self) -> None:
+        """Begin to count anew: a transaction begins, or ended, and the loop's thread had its turn meanwhile."""
+        self._since = 0
+
     def __call__(self) -> None:
         """Count one record, and pause when it is time."""
         self._since += 1

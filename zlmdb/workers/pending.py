@@ -77,6 +77,12 @@ class Pending:
             batch.append(self._accepted.popleft())
         return batch
 
+    def put_back(self, operations: list[Operation[Any]]) -> None:
+        """Make operations that were taken, and not released, the first of the queue again."""
+        for operation in reversed(operations):
+            operation.state = State.QUEUED
+            self._accepted.appendleft(operation)
+
     def cancel(self, operation: Operation[Any]) -> None:
         """Take an operation that is queued or waiting out of the count; it never runs."""
         if operation.state is State.QUEUED:

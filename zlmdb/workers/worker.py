@@ -131,7 +131,13 @@ def finish_threads() -> None:
         thread.join()
 
 
+forks = 0
+"""How many forks lie between the first process that imported this and this one; cheaper to compare than the PID."""
+
+
 def _forget_threads() -> None:
+    global forks
+    forks += 1
     _unfinished.clear()  # the threads of a parent process do not exist in a forked child
 
 

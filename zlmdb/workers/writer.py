@@ -9,15 +9,16 @@ of operations and the counters, and is never held while LMDB works.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from math import inf
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from zlmdb.errors import DatabaseClosed, ForkedError, NotWritten
+from zlmdb.workers import worker as worker_module
+from zlmdb.workers.batch import FULL, BatchWriter, Written
 from zlmdb.workers.limits import Limits, check_choice
 from zlmdb.workers.operation import DURABILITIES, Durability, Job, Operation, State
 from zlmdb.workers.outbox import Outbox
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
     from zlmdb.storage import Transaction
 
 T = TypeVar("T")
-DEFAULT_LIMITS = Limits()
+DEFAULT_LIMITS: Final = Limits()
+_FIRST_PAUSE: Final = 0.01  # seconds before another try to write what there was no room for; doubled each time
+_LONGEST_PAUSE: Final = 1.0
+_LAST_TRIES: Final = 10  # at closing: about four seconds
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +48,9 @@ class Writer:
 
     Each operation of a batch runs in a savepoint of its own and fails alone. Outcomes are given after the
     commit; if that fails, every operation of the batch fails with its cause. Operations are run in the order
-    of their submission.
+    of their submission. Where the file or the disk is full the batch is run again in smaller transactions, and
+    what was acknowledged on acceptance is kept, and tried again until there is room; operations that were not
+    acknowledged and come after it fail meanwhile.
 
     Args:
         begin: returns a write transaction as a context manager, which commits at a normal exit.
@@ -72,13 +78,13 @@ class Writer:
     ) -> None:
         self.where = where
         self.pace = Pace(sleep)
-        self._begin = begin
+        self._batches = BatchWriter(begin, self.pace, clock)
+        self._sleep = sleep
         self._worker = worker
         self._outbox = outbox
         self._sync = sync
         self._finish = finish
-        self._clock = clock
-        self._pid = os.getpid()
+        self._forks = worker_module.forks
         self._lock = threading.Lock()
         self._pending = Pending(limits)
         self._stats = WriterStats()
@@ -87,7 +93,7 @@ class Writer:
         self._closing: Operation[int] | None = None
         self.closing = False
         """Whether closing has begun."""
-        self._took = 0.0  # seconds of the last commit; writer thread
+        self._tries = 0  # to write operations that are held because there is no room; writer thread
         self._unsynced = False  # something was committed after the last sync; writer thread
         self._lost_before_flush = 0  # acknowledged operations that failed and that no `flushed` has reported
 
@@ -200,14 +206,17 @@ class Writer:
         """Return the counters as they are now."""
         with self._lock:
             pending = self._pending
-            return replace(
-                self._stats, pending_records=pending.records, pending_bytes=pending.bytes, waiting=pending.waiting
+            return self._stats.copy(
+                pending_records=pending.records,
+                pending_bytes=pending.bytes,
+                waiting=pending.waiting,
+                lateness_seconds=self._outbox.lateness.copy(),
             )
 
     def _add(self, operation: Operation[Any]) -> None:  # lock held
         if self._closing is not None:
             raise self.closed()
-        if os.getpid() != self._pid:
+        if worker_module.forks != self._forks:
             raise ForkedError("the writer belongs to the parent process", where=self.where, next_step="open it here")
         if self._pending.add(operation):
             self._schedule()
@@ -229,52 +238,27 @@ class Writer:
             self._end()
 
     def _write_batch(self) -> None:
-        batch: list[Operation[Any]] = []
-        failure = None
-        try:
-            self._write(batch)
-        except BaseException as error:  # noqa: BLE001 - it is the outcome of the operations
-            failure = error
-            batch = batch or self._take()  # if the transaction could not begin
-        self._settle(batch, failure)
-
-    def _write(self, batch: list[Operation[Any]]) -> None:
-        with self._begin() as txn:
-            batch.extend(self._take())
-            if len(batch) == 1:  # the transaction is its savepoint
-                self._run(batch[0], txn)
-            else:
-                for operation in batch:
-                    self._attempt(operation, txn)
-            started = self._clock()
-        self._took = self._clock() - started
+        if self._tries:
+            self._sleep(min(_FIRST_PAUSE * 2 ** min(self._tries, 10), _LONGEST_PAUSE))
+        self._settle(self._batches.write(self._take))
 
     def _take(self) -> list[Operation[Any]]:
         with self._lock:
             self._entering = False
             return self._pending.take()
 
-    def _run(self, operation: Operation[Any], txn: Transaction) -> None:
-        if operation.job is not None:
-            value = operation.job(txn)
-            if not operation.acknowledged:
-                operation.value = value
-
-    def _attempt(self, operation: Operation[Any], txn: Transaction) -> None:
-        try:
-            with txn.savepoint():
-                self._run(operation, txn)
-        except BaseException as error:  # noqa: BLE001 - it is the outcome of this operation alone
-            operation.failure = error
-        self.pace()
-
-    def _settle(self, batch: list[Operation[Any]], failure: BaseException | None) -> None:
+    def _settle(self, written: Written) -> None:
+        batch, failure = written.batch, written.failure
         with self._lock:
-            for operation in batch:
+            held = self._hold(batch[written.done :], failure)
+            ended = [op for op in batch if op not in held]
+            for operation in ended:
                 self._pending.release(operation)
-            marks = [op for op in batch if op.job is None]
-            lost = self._conclude(batch, failure)
-            self._count(batch)
+            marks = [op for op in ended if op.job is None]
+            lost = self._conclude(batch[: written.done], None)
+            lost += self._conclude(ended[written.done :], failure)
+            for records, took in written.commits:
+                self._count(records, took)
         if lost:
             self._log_lost(lost)
         for mark in marks:
@@ -285,7 +269,33 @@ class Writer:
             self._scheduled = False
             if self._pending or self._closing is not None:
                 self._schedule()
-        self._outbox.send([op for op in batch if not op.acknowledged] + [op for op in admitted if op.acknowledged])
+        self._outbox.send([op for op in ended if not op.acknowledged] + [op for op in admitted if op.acknowledged])
+
+    def _hold(self, rest: list[Operation[Any]], failure: BaseException | None) -> set[Operation[Any]]:
+        """Put back what was acknowledged and has no room now, with the marks behind it; lock held."""
+        limit = getattr(failure, "limit", inf)  # bytes; what is larger than the file may ever be is lost
+        acknowledged = [op for op in rest if op.acknowledged and op.size < limit]
+        self._stats.held = len(acknowledged) if isinstance(failure, FULL) else 0
+        if not self._stats.held:
+            if self._tries:
+                log.info("%s: there is room again for what was acknowledged", self.where)
+            self._tries = 0
+            return set()
+        self._tries += 1
+        if self._closing is not None and self._tries > _LAST_TRIES:
+            self._stats.not_written += sum(op.records for op in acknowledged)
+            self._stats.held = 0
+            return set()
+        if self._tries == 1:
+            log.error(
+                "%s: %d acknowledged operations wait for room, and are tried again until there is some: %s",
+                self.where,
+                len(acknowledged),
+                failure,
+            )
+        held = [op for op in rest if op in acknowledged or op.job is None]
+        self._pending.put_back(held)
+        return set(held)
 
     def _conclude(self, operations: list[Operation[Any]], failure: BaseException | None) -> list[Operation[Any]]:
         """Set the final states, ``failure`` being that of all; return those lost after they were acknowledged."""
@@ -319,15 +329,9 @@ class Writer:
                 exc_info=operations[0].failure,
             )
 
-    def _count(self, batch: Iterable[Operation[Any]]) -> None:  # lock held
-        records = sum(op.records for op in batch if op.failure is None)
+    def _count(self, records: int, took: float) -> None:  # lock held
         if records:
-            stats = self._stats
-            stats.batches += 1
-            stats.records += records
-            stats.largest_batch = max(stats.largest_batch, records)
-            stats.last_commit = self._took
-            stats.total_commit += self._took
+            self._stats.count_commit(records, took)
             self._unsynced = True
 
     def _flush(self, mark: Operation[Any]) -> None:

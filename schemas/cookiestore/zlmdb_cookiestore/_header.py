@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
+from uuid import UUID
 
 from zlmdb_cookiestore._config import LONGEST, LONGEST_LIFE, NAME, SHORTEST, CookieStoreConfig
 
 _VALUE: Final = re.compile(rf"[!#-+\--:<-\[\]-~]{{{SHORTEST},{LONGEST}}}")  # RFC 6265 section 4.1.1, cookie-octet
+_LONGEST_HEADER: Final = 16384  # characters: browsers send 50 cookies of 4096 at most, and servers take fewer
+_BLANK: Final = " \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class IssuedCookie:
     """The text of a ``Set-Cookie`` header."""
     max_age: int
     """Seconds."""
+    oid: UUID
+    """The key of the record, which is no secret."""
 
 
 def is_name(name: object) -> bool:
@@ -41,21 +47,38 @@ def is_value(value: object) -> bool:
 
 def set_cookie(config: CookieStoreConfig, name: str, value: str, max_age: int) -> str:
     """Return the text of a ``Set-Cookie`` header; an empty value and ``max_age`` 0 make browsers forget."""
-    text = f"{name}={value}; Max-Age={max_age}; Path=/"
-    if config.secure:
+    text = f"{name}={value}; Max-Age={max_age}; Path={config.cookie_path}"
+    secure = config.secure and name != config.insecure_name
+    if config.domain:
+        text += f"; Domain={config.domain}"
+    if secure:
         text += "; Secure"
     if config.http_only:
         text += "; HttpOnly"
-    if config.same_site:
+    if config.same_site and (secure or config.same_site != "None"):  # browsers drop None without Secure
         text += f"; SameSite={config.same_site}"
     return text
 
 
-def parse(header: str, name: str) -> str | None:
-    """Return the value of the cookie ``name`` in a ``Cookie`` header; None for none, or for no value of ours."""
+def parse(header: object, name: str) -> str | None:
+    """Return the value of the cookie ``name`` in a ``Cookie`` header; None for none, or for no value of ours.
+
+    None as well for different values under this one name, and for headers of more than 16384 characters. Browsers
+    send several cookies of one name in an order that another host of the domain can choose, which may so slip in
+    its own.
+    """
+    if isinstance(header, bytes):
+        header = header.decode("latin-1")
+    if not isinstance(header, str) or len(header) > _LONGEST_HEADER:
+        return None
+    found = {value for value in _values(header, name) if is_value(value)}
+    return found.pop() if len(found) == 1 else None
+
+
+def _values(header: str, name: str) -> Iterator[str]:
     for pair in header.split(";"):
         key, _, value = pair.partition("=")
-        if key.strip() == name:
-            value = value.strip().strip('"')
-            return value if is_value(value) else None
-    return None
+        if key.strip(_BLANK) == name:
+            value = value.strip(_BLANK)
+            quoted = len(value) > 1 and value[0] == value[-1] == '"'
+            yield value[1:-1] if quoted else value

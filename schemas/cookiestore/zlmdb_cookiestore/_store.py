@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: MIT
-"""`CookieStore`: creates, looks up, authenticates, revokes and expires cookies."""
+"""`CookieStore`: creates, looks up, authenticates, revokes and expires cookies, with Deferreds."""
 
 from __future__ import annotations
 
-import hmac
 import logging
-import secrets
-import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, TypeVarTuple
+from uuid import UUID
 
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
 from zlmdb import Transaction
-from zlmdb.errors import DatabaseClosed, WrongValue
+from zlmdb.errors import DatabaseClosed, ZlmdbError
 from zlmdb.plugins import Context
 from zlmdb.twisted import AsyncDatabase
-from zlmdb_cookiestore._config import LONGEST_LIFE, NAME, CookieStoreConfig
+from zlmdb_cookiestore._config import CookieStoreConfig
 from zlmdb_cookiestore._cookie import Cookie
-from zlmdb_cookiestore._header import IssuedCookie, is_lifetime, is_name, is_value, parse, set_cookie
-from zlmdb_cookiestore._tables import CookieStoreSchema, expiry_of
+from zlmdb_cookiestore._header import IssuedCookie, parse, set_cookie
+from zlmdb_cookiestore._mending import Mending
+from zlmdb_cookiestore._operations import CookieCounts, Identity, Operations
+from zlmdb_cookiestore._tables import CookieStoreSchema
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -33,7 +33,12 @@ class CookieCounters:
     """What a store has done since it was made; `CookieStore.counters` hands out a copy."""
 
     created: int = 0
+    """New cookies, of sign-ins too."""
     authenticated: int = 0
+    touched: int = 0
+    """Cookies whose life was lengthened."""
+    updated: int = 0
+    """Changes of data."""
     revoked: int = 0
     expired: int = 0
     """Cookies that a sweep removed."""
@@ -46,7 +51,7 @@ class CookieStore:
     `lookup` answers at once, from memory as a rule. What writes returns a Deferred that fires after the
     commit, or fails: bad input with `DataError`, use while or after it is stopped with `DatabaseClosed`.
     A cookie that has expired by the host's clock is nowhere found, whether a sweep has removed it or not.
-    The values of cookies are neither logged nor part of a ``repr``.
+    The values of cookies are neither logged nor part of a ``repr`` or an error.
     """
 
     def __init__(self, config: CookieStoreConfig, context: Context) -> None:
@@ -55,25 +60,52 @@ class CookieStore:
         self._counters = CookieCounters()
         self._db: AsyncDatabase | None = None
         self._schema: CookieStoreSchema
+        self._operations: Operations
         self._timer: Any = None  # what Context.call_later returns
         self._sweeping: Deferred[int] | None = None
         self._draining = False
 
-    # --- cookies
+    # --- new cookies
 
     def create(self, *, name: str | None = None, max_age: int | None = None) -> Deferred[IssuedCookie]:
         """Make a cookie that authenticates nobody yet; ``max_age`` is in seconds, both default to the configured.
 
         Fails with `WrongValue` for what no cookie can have.
         """
-        name = self.config.cookie_name if name is None else name
-        max_age = self.config.max_age if max_age is None else max_age
-        if not is_name(name):
-            return fail(WrongValue("not a name of a cookie", where="create", got=name, expected=f"matching {NAME}"))
-        if not is_lifetime(max_age):
-            expected = f"an int of seconds, 1 to {LONGEST_LIFE}"
-            return fail(WrongValue("not a lifetime of a cookie", where="create", got=max_age, expected=expected))
-        return self._write("created", self._create, name, max_age, self._context.time_ns())
+        return self._write("created", lambda do, txn, now: do.create(txn, name, max_age, now))
+
+    def issue(self, *, name: str | None = None, max_age: int | None = None) -> tuple[IssuedCookie, Deferred[None]]:
+        """Make a cookie as `create` does, and return it at once, with a Deferred that fires after its commit.
+
+        Nobody can look it up, and no browser should have it, before that. Raises `WrongValue` as `create` fails.
+        """
+        self._database()
+        issued = self._operations.issue(name, max_age)
+        stored = self._write("created", lambda do, txn, now: do.insert(txn, issued, now), lambda _: 1)
+        return issued, stored
+
+    def sign_in(
+        self,
+        former: str | None,
+        authid: str,
+        authrole: str | None = None,
+        authmethod: str | None = None,
+        authrealm: str | None = None,
+        authextra: dict[str, Any] | None = None,
+        *,
+        name: str | None = None,
+        max_age: int | None = None,
+    ) -> Deferred[IssuedCookie]:
+        """Hand out a cookie that authenticates ``authid``, for the one of the value ``former`` if there is such.
+
+        The new one takes over oid and, without ``authextra``, data of ``former``, whose value is good for nothing
+        any more: whoever had planted or seen it before the login has nothing of it. A ``former`` that is unknown,
+        has expired or has another name is left alone. Fails with `WrongValue` for what no cookie can have.
+        """
+        identity = Identity(authid, authrole, authmethod, authrealm, authextra)
+        return self._write("created", lambda do, txn, now: do.sign_in(txn, former, identity, name, max_age, now))
+
+    # --- cookies
 
     def lookup(self, value: str) -> Cookie | None:
         """Return the cookie of this value, None if there is none or it has expired; any string may be asked for.
@@ -81,10 +113,30 @@ class CookieStore:
         Raises:
             DatabaseClosed: before the store is attached, and after it is stopped.
         """
-        if not is_value(value):
-            return None
         with self._database().begin() as txn:
-            return self._valid(txn, value, self._context.time_ns())
+            return self._operations.find(txn, value, self._context.time_ns())
+
+    def lookup_oid(self, oid: UUID) -> Cookie | None:
+        """Return the cookie of this oid, None if there is none or it has expired.
+
+        Raises:
+            DatabaseClosed: as `lookup`.
+            WrongType: it is no UUID.
+        """
+        with self._database().begin() as txn:
+            return self._operations.find_oid(txn, oid, self._context.time_ns())
+
+    def of_authid(self, authid: str) -> Deferred[list[Cookie]]:
+        """Return the cookies that authenticate ``authid``, the newest first."""
+        return self._read(lambda do, txn, now: do.of_authid(txn, authid, now))
+
+    def expiring(self, within: float, limit: int = 100) -> Deferred[list[Cookie]]:
+        """Return up to ``limit`` cookies that expire within so many seconds, the next to expire first."""
+        return self._read(lambda do, txn, now: do.expiring(txn, within, limit, now))
+
+    def counts(self) -> Deferred[CookieCounts]:
+        """Count what is stored."""
+        return self._read(lambda do, txn, now: do.counts(txn, now))
 
     def authenticate(
         self,
@@ -97,24 +149,48 @@ class CookieStore:
     ) -> Deferred[bool]:
         """Remember whom this cookie authenticates from now on; with ``authid`` None, that it authenticates nobody.
 
-        Fires with False if there is no such cookie, or it has expired.
+        Fires with False if there is no such cookie, or it has expired. For logins of people, see `sign_in`.
         """
-        changes = {
-            "authid": authid,
-            "authrole": authrole,
-            "authmethod": authmethod,
-            "authrealm": authrealm,
-            "authextra": authextra,
-        }
-        return self._write("authenticated", self._authenticate, value, changes, self._context.time_ns())
+        identity = Identity(authid, authrole, authmethod, authrealm, authextra)
+        return self._write("authenticated", lambda do, txn, now: do.authenticate(txn, value, identity, now))
+
+    def touch(self, value: str, *, max_age: int | None = None) -> Deferred[IssuedCookie | None]:
+        """Have a cookie live for ``max_age`` seconds (None: the configured) from now on, or as long as before.
+
+        Fires with the cookie to be sent to the browser again; with None, and nothing was written, if there is no
+        such cookie, if it would gain less than ``touch_interval`` seconds, and at the end of ``longest_life``.
+        """
+        try:
+            cookie = self.lookup(value)
+            gains = cookie is not None and self._operations.gains(cookie, max_age, self._context.time_ns())
+        except ZlmdbError:
+            return fail()
+        if not gains:
+            return succeed(None)
+        return self._write("touched", lambda do, txn, now: do.touch(txn, value, max_age, now))
+
+    def update_data(self, value: str, changes: Mapping[str, Any]) -> Deferred[bool]:
+        """Change keys of the data (``authextra``) of a cookie, and remove those whose new value is None.
+
+        Other keys stay as they are, whoever changed them meanwhile. The new values must fit into CBOR. Fires with
+        whether there was such a cookie; fails with `WrongType` or `WrongValue` for what cannot be stored.
+        """
+        return self._write("updated", lambda do, txn, now: do.update_data(txn, value, changes, now))
 
     def revoke(self, value: str) -> Deferred[bool]:
         """Delete the cookie of this value; fires with whether there was one."""
-        return self._write("revoked", self._revoke, value)
+        return self._write("revoked", lambda do, txn, _: do.revoke(txn, value))
 
-    def revoke_all(self, authid: str) -> Deferred[int]:
-        """Delete all cookies that authenticate ``authid``; fires with how many there were."""
-        return self._write("revoked", self._revoke_all, authid)
+    def revoke_oid(self, oid: UUID) -> Deferred[bool]:
+        """Delete the cookie of this oid; fires with whether there was one."""
+        return self._write("revoked", lambda do, txn, _: do.revoke_oid(txn, oid))
+
+    def revoke_all(self, authid: str, *, keep: str | None = None) -> Deferred[int]:
+        """Delete all cookies that authenticate ``authid``, at once; fires with how many there were.
+
+        The cookie of the value ``keep`` stays, if it is one of them.
+        """
+        return self._write("revoked", lambda do, txn, _: do.revoke_all(txn, authid, keep))
 
     def sweep(self) -> Deferred[int]:
         """Delete what has expired, in transactions of ``sweep_slice`` cookies; fires with how many there were.
@@ -129,46 +205,16 @@ class CookieStore:
 
     # --- headers
 
-    def parse(self, header: str) -> str | None:
-        """Return the value of our cookie in a ``Cookie`` header, None if there is none that could be ours."""
+    def parse(self, header: str | bytes) -> str | None:
+        """Return the value of our cookie in a ``Cookie`` header, None if there is none that could be ours.
+
+        Whatever was sent may be passed. Several different values of one name are none.
+        """
         return parse(header, self.config.cookie_name)
 
-    def forget_header(self) -> str:
+    def forget_header(self, name: str | None = None) -> str:
         """Return the text of a ``Set-Cookie`` header that has the browser forget the cookie."""
-        return set_cookie(self.config, self.config.cookie_name, "", 0)
-
-    # --- inside transactions: re-runnable, and on the writer's thread but for `_valid`
-
-    def _valid(self, txn: Transaction, value: str, now: int) -> Cookie | None:
-        cookie = self._schema.by_this_value(txn, value) if is_value(value) else None
-        if cookie is None or expiry_of(cookie) <= now:
-            return None
-        return cookie if hmac.compare_digest((cookie.value or "").encode(), value.encode()) else None
-
-    def _create(self, txn: Transaction, name: str, max_age: int, now: int) -> IssuedCookie:
-        oid, value = uuid.uuid4(), self._new_value()
-        while (txn, value) in self._schema.by_value:  # short values repeat now and then
-            value = self._new_value()
-        self._schema.cookies.insert(txn, oid, Cookie(oid=oid, created=now, max_age=max_age, name=name, value=value))
-        return IssuedCookie(name, value, set_cookie(self.config, name, value, max_age), max_age)
-
-    def _new_value(self) -> str:
-        return secrets.token_urlsafe(self.config.length)[: self.config.length]
-
-    def _authenticate(self, txn: Transaction, value: str, changes: dict[str, Any], now: int) -> bool:
-        cookie = self._valid(txn, value, now)
-        if cookie is None or cookie.oid is None:
-            return False
-        since = now if changes["authid"] else None
-        self._schema.cookies[txn, cookie.oid] = replace(cookie, authenticated=since, **changes)
-        return True
-
-    def _revoke(self, txn: Transaction, value: str) -> bool:
-        oid = self._schema.by_value[txn, value] if is_value(value) else None
-        return oid is not None and self._schema.cookies.delete_many(txn, [oid]) == 1
-
-    def _revoke_all(self, txn: Transaction, authid: str) -> int:
-        return self._schema.cookies.delete_many(txn, self._schema.of_authid(txn, authid))
+        return set_cookie(self.config, name or self.config.cookie_name, "", 0)
 
     # --- the steps of its life, called by the plugin's host
 
@@ -178,22 +224,20 @@ class CookieStore:
         options = {"maxsize": config.maxsize, "readonly": config.readonly, "sync": config.sync}
         self._db = db = await self._context.open_database(config.path, **options)
         self._schema = await db.attach(CookieStoreSchema)
+        self._operations = Operations(self._schema, config)
 
     async def migrate(self) -> None:
         """Bring the indexes up to date that programs do not know which wrote the file before."""
-        db = self._database()
         if self.config.readonly:
             return
         if self.config.purge_on_startup:
-            await db.write(self._schema.cookies.truncate)
-        elif not await db.read(self._schema.indexes_agree):
-            number = await db.write(self._schema.rebuild)
-            log.info("%s: indexed %d cookies by authid and expiry", self.config.path, number)
+            await self._database().write(self._schema.cookies.truncate)
+        else:
+            await self._mend()
 
     def start(self) -> None:
         """Begin to sweep now and then."""
-        if not self.config.readonly:
-            self._sweep_later()
+        self._sweep_later()
 
     async def drain(self) -> None:
         """Take nothing new, and finish what was taken."""
@@ -210,6 +254,12 @@ class CookieStore:
         if self._db is not None:
             await self._db.close()
 
+    async def _mend(self) -> None:
+        db, mending = self._database(), Mending(self._schema, self.config.sweep_slice)
+        while (step := await db.read(mending.next_step)) is not None:
+            await db.write(step)
+        mending.report(self.config.path)
+
     # --- the way there
 
     def _database(self) -> AsyncDatabase:
@@ -217,16 +267,28 @@ class CookieStore:
             raise DatabaseClosed("the cookie store is not attached", where=self.config.path, next_step="start it first")
         return self._db
 
-    def _write(self, counter: str, function: Callable[[Transaction, *Ts], T], *args: *Ts) -> Deferred[T]:
+    def _read(self, function: Callable[[Operations, Transaction, int], T]) -> Deferred[T]:
+        if self._db is None:
+            return fail(DatabaseClosed("the cookie store is not running", where=self.config.path))
+        now = self._context.time_ns()
+        return self._db.read(lambda txn: function(self._operations, txn, now))
+
+    def _write(
+        self,
+        counter: str,
+        function: Callable[[Operations, Transaction, int], T],
+        number_of: Callable[[T], int] | None = None,
+    ) -> Deferred[T]:
         if self._db is None or self._draining:
             return fail(DatabaseClosed("the cookie store is not running", where=self.config.path))
+        now = self._context.time_ns()
 
         def count(outcome: T) -> T:
-            number = outcome if isinstance(outcome, int) else 1
+            number = (number_of or _number)(outcome)
             setattr(self._counters, counter, getattr(self._counters, counter) + number)
             return outcome
 
-        return self._db.write(function, *args).addCallback(count)
+        return self._db.write(lambda txn: function(self._operations, txn, now)).addCallback(count)
 
     async def _sweep(self) -> int:
         limit, swept = self.config.sweep_slice, 0
@@ -239,7 +301,9 @@ class CookieStore:
         return swept
 
     def _sweep_later(self) -> None:
-        self._timer = self._context.call_later(self.config.sweep_interval, self._sweep_now)
+        interval = None if self.config.readonly else self.config.sweep_interval
+        if interval is not None:
+            self._timer = self._context.call_later(interval, self._sweep_now)
 
     def _sweep_now(self) -> None:
         self._timer = None
@@ -255,3 +319,8 @@ class CookieStore:
         self._counters.failed_sweeps += 1
         log.error("%s: a sweep failed and is tried again later: %s", self.config.path, failure.value)
         return 0
+
+
+def _number(outcome: object) -> int:
+    """Return how many cookies an outcome stands for: a number, whether there was one, or the cookie, if any."""
+    return outcome if isinstance(outcome, int) else int(outcome is not None)

@@ -18,7 +18,13 @@ from zlmdb import (
     Transaction,
     table,
 )
+from zlmdb.errors import DecodeError
 from zlmdb_cookiestore._cookie import Cookie
+
+NAME: Final = "cookiestore"
+"""Of the plugin."""
+VERSION: Final = 1
+"""Of these tables."""
 
 _SECOND: Final = 1_000_000_000  # in nanoseconds
 _LATEST: Final = 2**64 - 1
@@ -75,16 +81,30 @@ class CookieStoreSchema(Schema):
             self.cookies.attach_index("by_expiry", self.by_expiry, expiry_of, unique=False)
 
     def by_this_value(self, txn: Transaction, value: str) -> Cookie | None:
-        """Return the cookie of this value."""
-        oid = self.by_value[txn, value]
-        return None if oid is None else self.cookies[txn, oid]
+        """Return the cookie of this value, expired or not."""
+        oid = self.oid_of(txn, value)
+        return None if oid is None else self.readable(txn, oid)
+
+    def oid_of(self, txn: Transaction, value: str) -> UUID | None:
+        """Return the oid of the cookie of this value."""
+        try:
+            return self.by_value[txn, value]
+        except DecodeError:
+            return None  # and no error, which would tell the value
+
+    def readable(self, txn: Transaction, oid: UUID) -> Cookie | None:
+        """Return the cookie of this oid; None also for one that is damaged, which authenticates nobody."""
+        try:
+            return self.cookies[txn, oid]
+        except DecodeError:
+            return None
 
     def of_authid(self, txn: Transaction, authid: str) -> list[UUID]:
         """Return the oids of the cookies that are authenticated as ``authid``."""
         return [oid for oid in self.by_authid[txn, authid[:_INDEXED]] if self._authid(txn, oid) == authid]
 
     def _authid(self, txn: Transaction, oid: UUID) -> str | None:
-        cookie = self.cookies[txn, oid]
+        cookie = self.readable(txn, oid)
         return None if cookie is None else cookie.authid
 
     def expired(self, txn: Transaction, now: int) -> Iterator[tuple[int, UUID]]:
@@ -98,27 +118,17 @@ class CookieStoreSchema(Schema):
         due = list(islice(self.expired(txn, now), limit))
         forgotten = 0
         for expiry, oid in due:
-            cookie = self.cookies[txn, oid]
+            cookie = self.readable(txn, oid)
             if cookie is not None and expiry_of(cookie) <= now:
                 del self.cookies[txn, oid]
                 forgotten += 1
             self.by_expiry[txn, expiry].discard(oid)  # there still if a program that does not know it was here
         return len(due), forgotten
 
-    def indexes_agree(self, txn: Transaction) -> bool:
-        """Tell whether the indexes that existing programs do not know hold exactly what they should; reads all."""
-        owned = number = 0
-        for oid, cookie in self.cookies.select(txn):
-            number += 1
-            if oid not in self.by_expiry[txn, expiry_of(cookie)]:
-                return False
-            if (key := authid_key(cookie)) is not None:
-                owned += 1
-                if oid not in self.by_authid[txn, key]:
-                    return False
-        return (self.by_expiry.count_members(txn), self.by_authid.count_members(txn)) == (number, owned)
-
     def rebuild(self, txn: Transaction) -> int:
-        """Fill these indexes anew from the cookies; return the number of cookies."""
+        """Fill the indexes that existing programs do not know anew, all at once; return the number of cookies.
+
+        Stores do it in slices when they open a file, and only where it is needed.
+        """
         self.cookies.rebuild_index(txn, "by_authid")
         return self.cookies.rebuild_index(txn, "by_expiry")[1]

@@ -8,9 +8,9 @@ import binascii
 import hashlib
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
-from zlmdb.errors import ConfigError
+from zlmdb.errors import BadToken, ConfigError
 from zlmdb_eventhistory._event import Event
 
 Match: TypeAlias = Literal["exact", "prefix", "wildcard"]
@@ -31,24 +31,39 @@ def matches(topic: str, pattern: str, match: Match) -> bool:
     return len(parts) == len(wanted) and all(want in ("", part) for part, want in zip(parts, wanted, strict=True))
 
 
+class Subscription(NamedTuple):
+    """What a subscription is known by for ever: its URI and how that is compared with topics.
+
+    The ids that a router gives to subscriptions are new after each start.
+    """
+
+    uri: str
+    match: Match = "exact"
+
+    @property
+    def name(self) -> str:
+        """The two as one text, as they are stored."""
+        return f"{self.match}:{self.uri}"
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """The filters and the direction of a page; raises `ConfigError` for those that cannot be."""
 
-    topic: str | None
-    match: Match
-    publisher: int | None
-    from_ns: int | None
-    until_ns: int | None
-    reverse: bool
+    topic: str | None = None
+    match: Match = "exact"
+    publisher: int | None = None
+    subscription: Subscription | None = None
+    from_ns: int | None = None
+    until_ns: int | None = None
+    reverse: bool = False
 
     def __post_init__(self) -> None:
-        if self.topic is not None and not isinstance(self.topic, str):
-            raise _wrong("topic", self.topic, "a str, or None for all topics")
-        if self.topic is not None and not _has_utf8(self.topic):
-            raise _wrong("topic", self.topic, "a str without lone surrogates")
-        if self.match not in _MATCHES:
-            raise _wrong("match", self.match, " or ".join(map(repr, _MATCHES)))
+        if self.topic is not None:
+            check_uri("topic", self.topic)
+        check_match(self.match)
+        if self.subscription is not None:
+            check_subscription(self.subscription)
         for name in ("publisher", "from_ns", "until_ns"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or not 0 <= value <= _LARGEST):
@@ -80,13 +95,13 @@ class Query:
         return base64.urlsafe_b64encode(place + self._digest(place)).decode()
 
     def place(self, token: str) -> int:
-        """Return the sequence that a token of this query stands for; raises `ConfigError` for any other token."""
+        """Return the sequence that a token of this query stands for; raises `BadToken` for any other token."""
         try:
             raw = base64.b64decode(token, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError, TypeError):
             raw = b""
         if len(raw) != 8 + _DIGEST or raw[8:] != self._digest(raw[:8]):
-            raise ConfigError(
+            raise BadToken(
                 "not a token of this query",
                 where="event history, page",
                 got=token,
@@ -98,6 +113,8 @@ class Query:
     def _digest(self, place: bytes) -> bytes:
         # guards against mistakes, not against forgery: a token gives no right that its query does not
         filters: tuple[Any, ...] = (self.topic, self.match, self.publisher, self.from_ns, self.until_ns, self.reverse)
+        if self.subscription is not None:
+            filters += (self.subscription.name,)
         return hashlib.blake2b(repr(filters).encode() + place, digest_size=_DIGEST, person=b"eventhistory 1").digest()
 
 
@@ -107,13 +124,30 @@ def check_count(name: str, value: object) -> None:
         raise _wrong(name, value, "an int of at least 1")
 
 
-def _has_utf8(text: str) -> bool:
+def check_uri(name: str, value: object) -> None:
+    """Raise `ConfigError` for what is not a text that can be compared with topics."""
+    if not isinstance(value, str):
+        raise _wrong(name, value, "a str")
     try:
-        text.encode()
+        value.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise _wrong(name, value, "a str without lone surrogates") from None
+
+
+def check_match(value: object) -> None:
+    """Raise `ConfigError` for what is not a way to compare."""
+    if value not in _MATCHES:
+        raise _wrong("match", value, " or ".join(map(repr, _MATCHES)))
+
+
+def check_subscription(value: object) -> None:
+    """Raise `ConfigError` for what is not a `Subscription`."""
+    if not isinstance(value, Subscription):
+        raise _wrong("subscription", value, "a Subscription(uri, match)")
+    check_uri("subscription", value.uri)
+    check_match(value.match)
 
 
 def _wrong(name: str, got: object, expected: str) -> ConfigError:
+    """Return the error for an argument that cannot be used."""
     return ConfigError("not a usable argument", where=f"event history, {name}", got=got, expected=expected)

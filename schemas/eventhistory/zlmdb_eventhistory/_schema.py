@@ -1,127 +1,116 @@
 # SPDX-License-Identifier: MIT
-"""The tables of the history, and what is done with them inside a transaction."""
+"""The history: what is done with events inside a transaction."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from zlmdb import Database, Map, Schema, Transaction, table
-from zlmdb.errors import WrongValue
+from zlmdb import Transaction
+from zlmdb.errors import DecodeError, RecordMissing, WrongType, WrongValue
 from zlmdb_eventhistory._event import Event
-from zlmdb_eventhistory._query import Match, Query, check_count
+from zlmdb_eventhistory._keeping import Ledger, Sight
+from zlmdb_eventhistory._maintenance import Maintenance, configure, maintain
+from zlmdb_eventhistory._patterns import Pattern, check_patterns, expiry
+from zlmdb_eventhistory._query import Match, Query, Subscription, check_count, check_subscription
+from zlmdb_eventhistory._reading import Page, Search, page
+from zlmdb_eventhistory._tables import END, Dispatch, State, Tables
 
-_END: Final = 2**64 - 1  # behind every sequence
-_SETBACK: Final = "setback_ns"
-_MERGED: Final = 64  # topics whose indexes are read side by side; for more of them all events are looked at
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
-
-@table("d833d313-49cc-4fa9-b1ad-59393305ccad")
-class Events(Map[int, Event]):
-    """Events by sequence."""
-
-    key_kind, value_kind, record = "Uint64", "Cbor", Event
-
-
-@table("fdab0e99-3ae0-4e86-8812-01cd6d8facd7")
-class EventsByPublication(Map[int, int]):
-    """Publication id to sequence."""
-
-    key_kind, value_kind = "Uint64", "Uint64"
+_ALL: Final = 2**63 - 1
 
 
-@table("53e96c12-95e9-4ad8-9934-cebed97639bb")
-class EventsByTopic(Map[tuple[str, int], int]):
-    """(topic, sequence) to sequence."""
-
-    key_kind, value_kind = "StringUint64", "Uint64"
-
-
-@table("0958f97d-7f8f-45fa-ac78-4d13e0cfa9f9")
-class EventsByPublisher(Map[tuple[int, int], int]):
-    """(publisher's session, sequence) to sequence."""
-
-    key_kind, value_kind = "Uint64Uint64", "Uint64"
-
-
-@table("59dc4dfd-dee1-49fd-8945-c1ca3079f2a0")
-class EventsByTime(Map[tuple[int, int], int]):
-    """(clock, sequence) to sequence, which ascend together."""
-
-    key_kind, value_kind = "Uint64Uint64", "Uint64"
-
-
-@table("83be5558-804b-4a13-9fb2-b563cdbf24e7")
-class EventHistoryFacts(Map[str, int]):
-    """Facts about the whole history; ``setback_ns`` is how far an event's time lay behind the clock at most."""
-
-    key_kind, value_kind = "String", "Uint64"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some events in order, and the token of the next page: None when there was nothing behind them."""
-
-    events: list[Event]
-    token: str | None
-
-
-class EventHistory(Schema):
+class EventHistory(Tables):
     """Publications in the order in which they were appended.
 
-    All methods run inside a transaction of the database that the schema is attached to, on any thread.
+    All methods run inside a transaction of the database that the schema is attached to, on any thread. ``clock``
+    is what tells the time by which events expire, in nanoseconds since 1970 UTC; set another one for tests.
     """
 
-    events: Events
-    by_publication: EventsByPublication
-    by_topic: EventsByTopic
-    by_publisher: EventsByPublisher
-    by_time: EventsByTime
-    facts: EventHistoryFacts
-
-    def attach(self, db: Database) -> None:
-        """Attach the tables and the indexes."""
-        self.events = events = db.attach_table(Events)
-        self.by_publication = db.attach_table(EventsByPublication)
-        self.by_topic = db.attach_table(EventsByTopic)
-        self.by_publisher = db.attach_table(EventsByPublisher)
-        self.by_time = db.attach_table(EventsByTime)
-        self.facts = db.attach_table(EventHistoryFacts)
-        # first, since it alone can refuse an event that is otherwise in order
-        events.attach_index("publication", self.by_publication, lambda event: event.publication)
-        events.attach_index("topic", self.by_topic, lambda event: (event.topic, event.sequence))
-        events.attach_index(
-            "publisher", self.by_publisher, lambda event: (event.publisher, event.sequence), nullable=True
-        )
-        events.attach_index("time", self.by_time, lambda event: (event.clock_ns, event.sequence))
+    # --- writing
 
     def append(self, txn: Transaction, event: Event) -> int:
         """Store an event behind all others and return its sequence, from 1 on.
 
-        ``sequence`` and ``clock_ns`` of the stored event are set here; the object given stays as it is.
+        ``sequence``, ``clock_ns`` and ``expires_ns`` of the stored event are set here; the object given stays as it
+        is. The event is entered into the indexes of all configured patterns that it matches.
 
         Raises:
             UniqueViolation: there is an event with this publication id.
             EncodeError: a field cannot be stored, or the time lies before 1970.
             KeyTooLong: the topic is too long for the file's format.
         """
-        if type(event.time_ns) is not int or not 0 <= event.time_ns < _END:
-            expected = "nanoseconds since 1970 as an int from 0 on"
-            raise WrongValue("not the time of an event", where="time_ns", got=event.time_ns, expected=expected)
-        clock, last = next(self.by_time.select(txn, reverse=True, limit=1, return_values=False), (0, 0))
-        stored = event.placed(last + 1, max(clock, event.time_ns))
-        self.events.insert(txn, stored.sequence, stored)
-        setback = stored.clock_ns - stored.time_ns
-        if setback > 0 and setback > (self.facts[txn, _SETBACK] or 0):
-            self.facts[txn, _SETBACK] = setback
-        return stored.sequence
+        _check_event(event)
+        last, clock, setback, stamp = self.state(txn)
+        sequence, clock = last + 1, max(clock, event.time_ns)
+        matching = self.rules(txn, stamp).matching(event.topic)
+        expires_ns = expiry(matching, event.time_ns) if matching else None
+        self.events[txn, sequence] = event.placed(sequence, clock, expires_ns)
+        self.set_state(txn, State(sequence, clock, max(setback, clock - event.time_ns), stamp))
+        if matching:
+            ledger = Ledger(self, txn, self.filling(txn) if any(rule.is_filling for rule in matching) else None)
+            ledger.enter(matching, sequence)
+            ledger.save()
+        return sequence
+
+    def dispatch(
+        self,
+        txn: Transaction,
+        publication: int,
+        subscription: Subscription,
+        *,
+        receivers: Iterable[int] = (),
+        time_ns: int | None = None,
+        retained: bool = False,
+        acknowledged: bool = False,
+    ) -> Dispatch:
+        """Store that an event was sent to the receivers of a subscription, and return the record.
+
+        There is one for each event and subscription: further receivers are added to it. ``time_ns`` is by default
+        the event's; ``receivers`` are session ids.
+
+        Raises:
+            RecordMissing: there is no event with this publication id.
+            ConfigError: it is no subscription.
+            EncodeError: a field cannot be stored.
+            KeyTooLong: the URI is too long for the file's format.
+        """
+        check_subscription(subscription)
+        event = self.get(txn, publication)
+        if event is None:
+            raise RecordMissing("there is no event with this publication id", where="event history", got=publication)
+        number = self.sent_by_event[txn, (event.sequence, subscription.name)]
+        sent = None if number is None else self.sent[txn, number]
+        if number is None or sent is None:
+            number = next(self.sent.select(txn, reverse=True, limit=1, return_values=False), 0) + 1
+            time_ns = _checked_time(event.time_ns if time_ns is None else time_ns)
+            sent = Dispatch(sequence=event.sequence, uri=subscription.uri, match=subscription.match, time_ns=time_ns)
+        sent.receivers = list(dict.fromkeys([*sent.receivers, *map(_checked_session, receivers)]))
+        sent.retained |= bool(retained)
+        sent.acknowledged |= bool(acknowledged)
+        self.sent[txn, number] = sent
+        return sent
+
+    # --- reading
 
     def get(self, txn: Transaction, publication: int) -> Event | None:
-        """Return the event with this publication id, or None."""
+        """Return the event with this publication id, or None, as for one that has expired."""
         sequence = self.by_publication[txn, publication]
-        return None if sequence is None else self.events[txn, sequence]
+        event = None if sequence is None else self.events[txn, sequence]
+        if event is None or sequence is None or not Sight(self, txn, self.rules(txn)).shows(sequence, event):
+            return None
+        return event
+
+    def dispatches(self, txn: Transaction, publication: int) -> list[Dispatch]:
+        """Return to which subscriptions an event was sent, in the order of their names."""
+        event = self.get(txn, publication)
+        if event is None:
+            return []
+        numbers = self.sent_by_event.select(txn, prefix=(event.sequence,), return_keys=False)
+        return [sent for sent in self.sent.get_many(txn, numbers) if sent is not None]
 
     def page(
         self,
@@ -130,6 +119,7 @@ class EventHistory(Schema):
         topic: str | None = None,
         match: Match = "exact",
         publisher: int | None = None,
+        subscription: Subscription | None = None,
         from_ns: int | None = None,
         until_ns: int | None = None,
         reverse: bool = False,
@@ -137,84 +127,130 @@ class EventHistory(Schema):
         after: str | None = None,
         scan_budget: int = 10_000,
         max_bytes: int | None = None,
+        skip_damaged: bool = False,
     ) -> Page:
         """Return the next events that pass all filters, by ascending sequence, or descending with ``reverse``.
 
-        ``topic`` is a pattern compared as ``match`` says; ``publisher`` is a session id; times are
-        ``from_ns <= time_ns < until_ns``. ``after`` is the token of the page before. At most ``limit`` events
-        come, no more once they have ``max_bytes`` together, and at most ``scan_budget`` are looked at, so a
-        pattern that matches rarely may give pages that are short, or empty, with a token. Following the tokens
-        gives each event exactly once, those that were appended meanwhile included when ascending.
+        ``topic`` is a pattern compared as ``match`` says; ``publisher`` is a session id; ``subscription`` is one that
+        the events were sent to (see `dispatch`); times are ``from_ns <= time_ns < until_ns``. ``after`` is the token
+        of the page before. At most ``limit`` events come, no more once they have ``max_bytes`` together, and at most
+        ``scan_budget`` are looked at, so a pattern that matches rarely may give pages that are short, or empty, with
+        a token. Following the tokens gives each event exactly once, those that were appended meanwhile included when
+        ascending. What a configured pattern has let go is not seen, whether it was deleted yet or not.
 
         Raises:
-            ConfigError: an argument is wrong, or ``after`` is no token of a query with these filters.
+            ConfigError: an argument is wrong.
+            BadToken: ``after`` is no token of a query with these filters.
+            DecodeError: an event cannot be read; ``skip_damaged`` passes it over, and tells its sequence.
         """
         check_count("limit", limit)
         check_count("scan_budget", scan_budget)
         if max_bytes is not None:
             check_count("max_bytes", max_bytes)
-        query = Query(topic, match, publisher, from_ns, until_ns, bool(reverse))
-        low, high = self._bounds(txn, query, after)
-        found: list[Event] = []
-        size = 0
-        for scanned, event in enumerate(self._candidates(txn, query, low, high), start=1):
-            if query.takes(event):
-                found.append(event)
-                size += 0 if max_bytes is None else event.size()
-            if len(found) == limit or scanned == scan_budget or (max_bytes is not None and size >= max_bytes):
-                return Page(found, query.token(event.sequence))
-        return Page(found, None)
+        query = Query(topic, match, publisher, subscription, from_ns, until_ns, bool(reverse))
+        return page(Search(self, txn, query, after), query, limit, scan_budget, max_bytes, skip_damaged)
 
-    def _bounds(self, txn: Transaction, query: Query, after: str | None) -> tuple[int, int]:
-        """Return the sequences ``low <= sequence < high`` outside of which no event can pass the filters."""
-        low, high = 0, _END
-        if query.from_ns is not None:
-            low = self._first_at(txn, query.from_ns)
-        if query.until_ns is not None:  # an event may lie behind the clock, by the setback at most
-            high = self._first_at(txn, query.until_ns + (self.facts[txn, _SETBACK] or 0))
-        if after is not None and query.reverse:
-            high = min(high, query.place(after))
-        elif after is not None:
-            low = max(low, query.place(after) + 1)
-        return low, high
+    def select(self, txn: Transaction, **filters: Any) -> Iterator[Event]:
+        """Iterate over all events that pass the filters, in one transaction and without a budget.
 
-    def _first_at(self, txn: Transaction, clock_ns: int) -> int:
-        """Return the first sequence at which the clock has this time."""
-        if clock_ns > _END:
-            return _END
-        return next(self.by_time.select(txn, (clock_ns, 0), limit=1, return_keys=False), _END)
-
-    def _candidates(self, txn: Transaction, query: Query, low: int, high: int) -> Iterator[Event]:
-        """Yield, in order, the events between these sequences that may pass, as few as an index finds."""
-        if query.topic is not None and query.match == "exact":
-            return self._of(txn, self._in_topic(txn, query, query.topic, low, high))
-        if query.publisher is not None:
-            bounds = (query.publisher, low), (query.publisher, high)
-            return self._of(txn, self.by_publisher.select(txn, *bounds, return_keys=False, reverse=query.reverse))
-        topics = self._topics(txn, query.beginning) if query.beginning else None
-        if topics is None:
-            return self.events.select(txn, low, high, return_keys=False, reverse=query.reverse)
-        found = [self._in_topic(txn, query, topic, low, high) for topic in topics if query.takes_topic(topic)]
-        return self._of(txn, heapq.merge(*found, reverse=query.reverse))
-
-    def _in_topic(self, txn: Transaction, query: Query, topic: str, low: int, high: int) -> Iterator[int]:
-        return self.by_topic.select(txn, (topic, low), (topic, high), return_keys=False, reverse=query.reverse)
-
-    def _topics(self, txn: Transaction, beginning: str) -> list[str] | None:
-        """Return all topics that begin so, one look-up for each; None if there are too many of them."""
-        topics: list[str] = []
-        place = beginning, 0
-        while True:
-            topic, _ = next(self.by_topic.select(txn, place, limit=1, return_values=False), ("", 0))
-            if not topic.startswith(beginning):
-                return topics
-            if len(topics) == _MERGED:
-                return None
-            topics.append(topic)
-            place = topic, _END
-
-    def _of(self, txn: Transaction, sequences: Iterator[int]) -> Iterator[Event]:
-        for sequence in sequences:
-            event = self.events[txn, sequence]
-            if event is not None:  # else the index has what the table has not, which `db.check()` finds
+        Filters are those of `page`: topic and match, publisher, subscription, from_ns, until_ns, reverse. Raises as
+        `page` does.
+        """
+        search = Search(self, txn, Query(**filters), None)
+        for sequence, event in search.candidates(_ALL):
+            if isinstance(event, DecodeError):
+                raise event
+            if event is not None and search.takes(sequence, event):
                 yield event
+
+    # --- columns
+
+    def arrays(
+        self,
+        txn: Transaction,
+        fields: Sequence[str] | None = None,
+        columns: dict[str, Callable[[Event], Any]] | None = None,
+        **filters: Any,
+    ) -> dict[str, NDArray[Any]]:
+        """Return the events that `select` finds as NumPy arrays by name: ``pandas.DataFrame(history.arrays(txn))``.
+
+        ``fields`` are those of `Event`, or ``time`` for ``time_ns`` as datetime64[ns]; by default ``sequence``,
+        ``time``, ``publication``, ``topic`` and ``publisher``. ``columns`` are functions of the event, by name:
+        ``{"watts": lambda event: event.args[0]}``. Integers are int64, or uint64 where that is too small; numbers
+        with None among them are float64 with NaN, or objects if a number would change; bools are bool; all else are
+        objects. Raises `ConfigError` for unknown fields, `MissingDependency` without NumPy, and as `select`.
+        """
+        from zlmdb_eventhistory import _export
+
+        return _export.arrays(_export.read(self.select(txn, **filters), fields, columns))
+
+    def to_arrow(
+        self,
+        txn: Transaction,
+        fields: Sequence[str] | None = None,
+        columns: dict[str, Callable[[Event], Any]] | None = None,
+        **filters: Any,
+    ) -> pa.Table:
+        """Return what `arrays` does as an Arrow table, with null for None.
+
+        Raises `WrongValue` for a column of mixed types, `MissingDependency` without pyarrow, and as `arrays`.
+        """
+        from zlmdb_eventhistory import _export
+
+        return _export.table(_export.read(self.select(txn, **filters), fields, columns))
+
+    # --- patterns and retention
+
+    def configure(self, txn: Transaction, patterns: Iterable[Pattern]) -> bool:
+        """Make these the configured patterns, instead of those before; return whether anything changed.
+
+        It takes no time for each event: `maintain` compares older events with new patterns, and deletes the indexes
+        of removed ones. Until it has, queries find the events of a new pattern as those of any other. Limits of age
+        hold from now on, those of count and bytes as far as older events have been compared.
+        Raises `ConfigError` and `WrongType` for what are no patterns; nothing is changed then.
+        """
+        return configure(self, txn, check_patterns(patterns))
+
+    def patterns_kept(self, txn: Transaction) -> dict[Pattern, bool]:
+        """Return the configured patterns, and whether the index of each has all events."""
+        return {rule.pattern: rule.is_indexed for rule in self.rules(txn).present}
+
+    def maintain(self, txn: Transaction, limit: int = 4_000) -> Maintenance:
+        """Do a slice of what is to be done besides: delete what has expired, fill and delete indexes.
+
+        Looks at about ``limit`` events and index entries, some 20 µs each. Call it again, in a transaction of its
+        own, while it returns ``more``; and now and then. Raises `ConfigError` for a limit below 1.
+        """
+        check_count("limit", limit)
+        return maintain(self, txn, limit)
+
+    def problems(self, txn: Transaction) -> list[str]:
+        """Return what is wrong with the indexes that `Database.check` does not know; reads everything.
+
+        These are the indexes and totals of the configured patterns, and dispatches without an event.
+        """
+        from zlmdb_eventhistory._checking import problems
+
+        return problems(self, txn)
+
+
+def _check_event(event: Event) -> None:
+    """Refuse what could be written and not be read as an event."""
+    if type(event.publication) is not int:
+        raise WrongType("not a publication id", where="publication", got=event.publication, expected="an int from 0 on")
+    if not isinstance(event.topic, str):
+        raise WrongType("not a topic", where="topic", got=event.topic, expected="a str")
+    _checked_time(event.time_ns)
+
+
+def _checked_time(time_ns: object) -> int:
+    if type(time_ns) is not int or not 0 <= time_ns < END:
+        expected = "nanoseconds since 1970 as an int from 0 on"
+        raise WrongValue("not the time of an event", where="time_ns", got=time_ns, expected=expected)
+    return time_ns
+
+
+def _checked_session(session: object) -> int:
+    if type(session) is not int or not 0 <= session <= END:
+        raise WrongValue("not a session id", where="receivers", got=session, expected=f"an int from 0 to {END}")
+    return session

@@ -2,11 +2,11 @@
 """The realm store as a schema plugin: a router's sessions and event history, written in batches off its thread."""
 
 from zlmdb.plugins import Plugin
-from zlmdb_realmstore._buffer import BufferStats
-from zlmdb_realmstore._calls import QueuedCall
+from zlmdb_realmstore._calls import DepartedCaller, QueuedCall
 from zlmdb_realmstore._config import CallQueueItem, Config, EventHistoryItem
+from zlmdb_realmstore._record import BufferStats
 from zlmdb_realmstore._records import Acknowledgement, Publisher
-from zlmdb_realmstore._schema import RealmSchema
+from zlmdb_realmstore._schema import VERSION, RealmSchema
 from zlmdb_realmstore._session import Session
 from zlmdb_realmstore._store import RealmStore
 
@@ -15,6 +15,7 @@ __all__ = [
     "BufferStats",
     "CallQueueItem",
     "Config",
+    "DepartedCaller",
     "EventHistoryItem",
     "Publisher",
     "QueuedCall",
@@ -24,4 +25,4 @@ __all__ = [
     "plugin",
 ]
 
-plugin = Plugin("realmstore", (1, 0), 1, Config, RealmStore)
+plugin = Plugin("realmstore", (1, 0), VERSION, Config, RealmStore, requires=("eventhistory",))

@@ -6,63 +6,24 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from zlmdb import Transaction
-from zlmdb.errors import Backpressure, DatabaseClosed, NotWritten
+from zlmdb.errors import Backpressure, DatabaseClosed, DiskFull, MapFull, NotWritten
 from zlmdb_realmstore._config import Durability, Overflow
-
-Step: TypeAlias = Callable[[Transaction], object]
-"""Writes one record inside a transaction; it may be run again if it was rolled back."""
-Outcome: TypeAlias = Exception | None
-Write: TypeAlias = Callable[[list[Step]], Deferred[list[Outcome]]]
-"""Runs steps in one transaction and fires after its synced commit with what became of each."""
+from zlmdb_realmstore._record import BufferStats, Outcome, Record, Write
 
 _PORTION: Final = 200  # Deferreds fired before the reactor gets its turn
 _SLOWEST_RETRY: Final = 10.0  # seconds between two attempts at a file that takes nothing
 _LOGGED: Final = 2000  # characters of a record that a log shows
 _ATTEMPTS_AT_CLOSING: Final = 3
-
-
-class Record:
-    """One write: ``step`` performs it, ``content`` is what it writes, ``answer`` what its Deferred fires with."""
-
-    __slots__ = ("answer", "content", "deferred", "droppable", "patient", "step")
-
-    def __init__(self, step: Step, content: Any, answer: Any = None, *, droppable: bool = False) -> None:
-        self.step = step
-        self.content = content
-        self.answer = answer
-        self.droppable = droppable
-        self.patient = True  # whether somebody waits for the commit, where that is the durability
-        self.deferred: Deferred[Any] | None = None  # until it is fired
-
-
-@dataclass(frozen=True, slots=True)
-class BufferStats:
-    """What went through the buffer; times are in seconds.
-
-    ``buffered`` records are accepted and not in the file, and ``waiting`` ones not accepted yet. ``written``,
-    ``failed`` (refused by the file, or by a failing commit), ``dropped`` (to make room) and ``refused`` (never
-    accepted) are counts since the start. ``flushes`` are batches that were committed.
-    """
-
-    buffered: int = 0
-    waiting: int = 0
-    written: int = 0
-    failed: int = 0
-    dropped: int = 0
-    refused: int = 0
-    flushes: int = 0
-    last_flush: float = 0.0
-    total_flush: float = 0.0
+_BEYOND: Final = 10_000  # records; more than what was read from connections before they could be held up
 
 
 class _Batch:
@@ -115,6 +76,7 @@ class Buffer:
         self._timer: Any = None
         self._fault: BaseException | None = None  # why nothing is taken
         self._retry = interval
+        self._portion: int | None = None  # records in a batch, while the file has no room for larger ones
         self._closing = False
         self._attempts = 0  # at closing
         self._given_up = 0
@@ -128,8 +90,15 @@ class Buffer:
     def open(self, write: Write) -> None:
         """Begin to accept records, and to have them written by ``write``."""
         self._write = write
+        self._fault = None
         self._admit()
         self._schedule()
+
+    def suspend(self, cause: BaseException) -> None:
+        """Refuse everything until `open`, because of ``cause``; who waits is told."""
+        self._fault = cause
+        self._refuse_waiting(cause)
+        self._go_on()
 
     def submit(self, record: Record) -> Deferred[Any]:
         """Take a record; fires with its answer when it is accepted (``queued``) or committed (``commit``).
@@ -137,6 +106,9 @@ class Buffer:
         Fails with `DatabaseClosed` after `close`, with the cause while the file takes nothing, with
         `Backpressure` when there is no room and nothing may wait. Cancelling removes a record that waits;
         one that was accepted is written nevertheless.
+
+        A record of a caller that is not patient is accepted or refused at once. Where others would wait, such
+        records may go beyond the limit by as much again, and by 10,000 at least.
         """
         if self._closing:
             return fail(
@@ -146,9 +118,10 @@ class Buffer:
             return self._refuse(self._fault)
         deferred: Deferred[Any] = Deferred(partial(self._cancel, record))
         record.deferred = deferred
-        if self._write is None or self._waiting or (self._is_full and self._overflow == "wait"):
+        waits = self._write is None or bool(self._waiting) or (self.is_full and self._overflow == "wait")
+        if waits and record.patient:
             self._waiting.append(record)
-        elif self._is_full and not self._drop_oldest():
+        elif not self._has_room(record) and not self._drop_oldest():
             return self._refuse(self._backpressure())
         else:
             self._accept(record)
@@ -178,8 +151,13 @@ class Buffer:
         return replace(self._stats, buffered=flying + len(self._pending), waiting=len(self._waiting))
 
     @property
-    def _is_full(self) -> bool:
+    def is_full(self) -> bool:
+        """Whether as many records wait to be written as may."""
         return len(self._pending) >= self._limit
+
+    def _has_room(self, record: Record) -> bool:
+        beyond = max(self._limit, _BEYOND) if self._overflow == "wait" and not record.patient else 0
+        return len(self._pending) < self._limit + beyond
 
     def _accept(self, record: Record) -> None:
         self._pending.append(record)
@@ -188,7 +166,7 @@ class Buffer:
             deferred.callback(record.answer)
 
     def _admit(self) -> None:
-        while self._waiting and (self._closing or not self._is_full):
+        while self._waiting and (self._closing or not self.is_full):
             self._accept(self._waiting.popleft())
 
     def _cancel(self, record: Record, _: Deferred[Any]) -> None:
@@ -234,7 +212,8 @@ class Buffer:
         """See to it that what is pending is written in time."""
         if not self._pending or self._write is None or (self._flights and not self._closing):
             return
-        if self._closing or self._waiters or (self._is_full and self._fault is None):
+        splitting = self._portion is not None and (self._portion > 1 or self._fault is None)
+        if self._closing or self._waiters or splitting or (self.is_full and self._fault is None):
             self._flush()
         elif self._timer is None:
             soon = self._retry if self._fault is not None else self._interval if self._queued else 0
@@ -250,9 +229,9 @@ class Buffer:
             self._timer.cancel()
             self._timer = None
         assert self._write is not None
-        batch = _Batch(list(self._pending), self._waiters, self._clock())
-        self._waiters = []
-        self._pending.clear()
+        records = [self._pending.popleft() for _ in range(min(self._portion or len(self._pending), len(self._pending)))]
+        batch = _Batch(records, [] if self._pending else self._waiters, self._clock())
+        self._waiters = self._waiters if self._pending else []
         self._flights.append(batch)
         written = self._write([record.step for record in batch.records])
         self._admit()  # only now: who is told may close, and have the rest written
@@ -268,6 +247,8 @@ class Buffer:
         if self._fault is not None:
             self._log.info("{where}: the file takes records again", where=self._where)
         self._fault, self._retry, self._complaining = None, self._interval, False
+        if self._portion is not None:
+            self._portion = self._portion * 2 if self._pending else None
         for record, error in zip(batch.records, outcomes, strict=True):
             if error is not None:
                 self._report(record, error)
@@ -286,21 +267,35 @@ class Buffer:
         told = [record for record in batch.records if record.deferred is not None]
         kept = [record for record in batch.records if record.deferred is None]
         self._give_up(told, cause)
-        if self._closing and (isinstance(cause, DatabaseClosed) or self._attempts >= _ATTEMPTS_AT_CLOSING):
-            self._give_up(kept, cause)
-            self._given_up += len(kept)
-            self._cause = cause
-        elif kept:
+        if isinstance(cause, (MapFull, DiskFull)) and count > 1:
+            self._portion = count // 2  # perhaps there is room for some of them
+        elif self._closing and (isinstance(cause, DatabaseClosed) or self._attempts >= _ATTEMPTS_AT_CLOSING):
+            self._abandon(kept, cause)
+            kept = []
+        else:
+            self._attempts += self._closing
+            self._retry = self._retry if self._fault is None else min(self._retry * 2, _SLOWEST_RETRY)
+        if kept:
             self._keep(kept, cause)
         self._go_on()
+
+    def _abandon(self, records: list[Record], cause: BaseException) -> None:
+        """Give up at closing what was acknowledged, and all behind it."""
+        lost = [*records, *self._pending]
+        self._pending.clear()
+        self._give_up(lost, cause)
+        self._given_up += len(lost)
+        self._cause = cause
+        self._answers.extend(partial(waiter.errback, cause) for waiter in self._waiters)
+        self._waiters = []
 
     def _keep(self, records: list[Record], cause: BaseException) -> None:
         """Take back what was acknowledged, and nothing else until it is written."""
         self._pending.extendleft(reversed(records))
-        self._attempts += self._closing
-        if self._fault is not None:
-            self._retry = min(self._retry * 2, _SLOWEST_RETRY)
         self._fault = cause
+        self._refuse_waiting(cause)
+
+    def _refuse_waiting(self, cause: BaseException) -> None:
         while self._waiting:
             self._fail(self._waiting.popleft(), cause)
             self._count(refused=1)
@@ -359,8 +354,11 @@ class Buffer:
             self._closing = True
             if self._write is None:
                 closed = DatabaseClosed("the store was closed before it was open", where=self._where)
-                self._give_up(self._waiting, closed)
+                self._cause = closed
+                self._given_up = len(self._pending)
+                self._give_up([*self._waiting, *self._pending], closed)
                 self._waiting.clear()
+                self._pending.clear()
             self._admit()
         self._go_on()
         return waiter

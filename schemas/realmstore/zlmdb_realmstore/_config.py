@@ -4,11 +4,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 
-from zlmdb_eventhistory import Match
+from zlmdb.errors import ConfigError
+from zlmdb_eventhistory import Match, Pattern
+
+_KIBIBYTE: Final = 1024
+_DAY: Final = 86_400_000  # in milliseconds
+_CENTURY: Final = 3_155_760_000  # in seconds
+_LONGEST_URI: Final = 450  # characters; a key has 511 bytes in files of the older format
 
 Durability: TypeAlias = Literal["queued", "commit"]
 """When a write is acknowledged: when it is buffered, or after its synced commit."""
@@ -18,20 +24,39 @@ Overflow: TypeAlias = Literal["wait", "drop-oldest", "error"]
 
 @dataclass(frozen=True, kw_only=True)
 class EventHistoryItem:
-    """Topics whose events are kept; ``limit`` is how many of them `RealmStore.get_events` shows at most."""
+    """Topics whose events are kept, and what is kept of them.
 
-    uri: str
+    ``limit`` is how many events `RealmStore.get_events` shows at most, None stands for the ``limit`` of the store.
+    Of all topics together, events are deleted that are older than ``max_age`` seconds, or are not among the newest
+    ``max_count``, or do not fit into ``max_bytes``; None for no such bound.
+    """
+
+    uri: Annotated[str, MaxLen(_LONGEST_URI)]
     match: Match = "exact"
-    limit: Annotated[int, Ge(1)] = 100
+    limit: Annotated[int, Ge(1)] | None = None
+    max_age: Annotated[float, Gt(0), Le(_CENTURY)] | None = None
+    max_count: Annotated[int, Ge(1)] | None = None
+    max_bytes: Annotated[int, Ge(1)] | None = None
+
+    def __post_init__(self) -> None:
+        _check_pattern(self.uri, self.match)
+
+    def pattern(self) -> Pattern:
+        """Return it as the history takes it."""
+        age = None if self.max_age is None else max(round(self.max_age * 1e9), 1)
+        return Pattern(self.uri, self.match, age, self.max_count, self.max_bytes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CallQueueItem:
-    """Procedures whose calls may be queued, ``limit`` of them for each registration."""
+    """Procedures whose calls may be queued, ``limit`` of them for each registration; None for that of the store."""
 
-    uri: str
+    uri: Annotated[str, MaxLen(_LONGEST_URI)]
     match: Match = "exact"
-    limit: Annotated[int, Ge(1)] = 100
+    limit: Annotated[int, Ge(1)] | None = None
+
+    def __post_init__(self) -> None:
+        _check_pattern(self.uri, self.match)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +64,35 @@ class Config:
     """The keys of the store, spelt with dashes in a configuration file.
 
     ``maxsize`` is in bytes, None reserves address space; ``max_buffer`` counts records; ``buffer_flush`` is in
-    milliseconds.
+    milliseconds. Every ``sweep_interval`` seconds events are deleted that are not to be kept any longer, about
+    ``sweep_slice`` in a transaction.
     """
 
-    path: str
-    maxsize: Annotated[int, Ge(131_072)] | None = None
+    path: Annotated[str, MinLen(1)]
+    maxsize: Annotated[int, Ge(128 * _KIBIBYTE), Le(128 * _KIBIBYTE**3)] | None = None
     readonly: bool = False
     sync: bool = True
-    max_buffer: Annotated[int, Ge(1)] = 10_000
-    buffer_flush: Annotated[int, Ge(1)] = 200
+    max_buffer: Annotated[int, Ge(1), Le(10_000_000)] = 10_000
+    buffer_flush: Annotated[int, Ge(1), Le(_DAY)] = 200
     durability: Durability = "queued"
     overflow: Overflow = "wait"
+    limit: Annotated[int, Ge(1)] = 100
     event_history: list[EventHistoryItem] = field(default_factory=list)
     call_queue: list[CallQueueItem] = field(default_factory=list)
+    sweep_interval: Annotated[float, Gt(0), Le(_CENTURY)] = 1.0
+    sweep_slice: Annotated[int, Ge(1), Le(100_000)] = 1_000
+
+    def __post_init__(self) -> None:
+        for key, items in (("event-history", self.event_history), ("call-queue", self.call_queue)):
+            patterns = [(item.uri, item.match) for item in items]
+            if twice := sorted({f"{uri!r} ({match})" for uri, match in patterns if patterns.count((uri, match)) > 1}):
+                raise ConfigError(f"{key} has {', '.join(twice)} twice")
+
+
+def _check_pattern(uri: str, match: Match) -> None:
+    if not uri and match == "exact":
+        raise ConfigError("no topic has an empty uri; one with match prefix stands for all")
+    try:
+        uri.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError("uri has no UTF-8 form") from error

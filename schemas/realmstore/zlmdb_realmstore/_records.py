@@ -57,6 +57,8 @@ class Leaving(NamedTuple):
     session_id: int | None
     oid: UUID | None
     left_at: int
+    reason: str | None = None
+    message: str | None = None
 
 
 def new_publication_id() -> int:
@@ -115,6 +117,13 @@ def session_record(session: Any, details: Any, joined_at: int) -> Session:
         authextra=_mapping(_attribute(details, "authextra")),
         transport=_mapping(_attribute(details, "transport")),
     )
+
+
+def leaving_session(session: Any, details: Any, record: Session | None, left_at: int) -> Leaving:
+    """Return what close details say of a session that leaves; ``record`` is the one of its joining."""
+    reason, message = _attribute(details, "reason"), _attribute(details, "message")
+    texts = [None if text is None else str(text) for text in (reason, message)]
+    return Leaving(session_id_of(session), record.oid if record else None, left_at, *texts)
 
 
 def session_details(record: Session) -> dict[str, Any]:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from zlmdb import Database, Map, Schema, Transaction, table
 from zlmdb_eventhistory import EventHistory
 from zlmdb_realmstore._session import Session
 
+VERSION: Final = 1  # of these tables, as a whole
 _END: Final = 2**63 - 1  # the latest time that a Timestamp key can hold, in nanoseconds
 
 
@@ -34,12 +35,20 @@ class IndexSessionsByAuthid(Map[tuple[str, int, int], UUID]):
     key_kind, value_kind = "StringUint64Uint64", "Uuid"
 
 
+@table("b0a25992-606c-4788-88cc-e535a3e75c63")
+class WaitingCalls(Map[int, dict[str, Any]]):
+    """Calls that wait for a callee, in the order in which they came; the record is `StoredCall`'s."""
+
+    key_kind, value_kind = "Uint64", "Cbor"
+
+
 class RealmSchema(Schema):
-    """Sessions and events of a realm; the methods run inside a transaction, on any thread."""
+    """Sessions, events and waiting calls of a realm; the methods run inside a transaction, on any thread."""
 
     sessions: Sessions
     idx_sessions_by_session_id: IndexSessionsBySessionId
     idx_sessions_by_authid: IndexSessionsByAuthid
+    calls: WaitingCalls
     history: EventHistory
 
     def attach(self, db: Database) -> None:
@@ -56,6 +65,7 @@ class RealmSchema(Schema):
             _authid_key,
             nullable=True,
         )
+        self.calls = db.attach_table(WaitingCalls)
         self.history = db.attach(EventHistory)
 
     def complete_index(self, txn: Transaction) -> bool:
@@ -76,7 +86,7 @@ class RealmSchema(Schema):
         return self.idx_sessions_by_authid.count(txn) == owned
 
     def latest_session(self, txn: Transaction, session_id: int, joined_before: int | None = None) -> Session | None:
-        """Return the session with this id that joined last, or last before a time in nanoseconds."""
+        """Return the session with this id that joined last, or last before a time (ns, excluded)."""
         until = _END if joined_before is None else min(joined_before, _END)
         found = self.idx_sessions_by_session_id.select(
             txn, (session_id, 0), (session_id, until), return_keys=False, reverse=True, limit=1
@@ -89,12 +99,14 @@ class RealmSchema(Schema):
         keys = self.idx_sessions_by_authid.select(txn, prefix=(authid,), return_values=False)
         return [(session_id, joined_at) for _, joined_at, session_id in keys]
 
-    def leave(self, txn: Transaction, oid: UUID, left_at: int) -> bool:
-        """Write when a session left; return whether there is such a session."""
+    def leave(
+        self, txn: Transaction, oid: UUID, left_at: int, reason: str | None = None, message: str | None = None
+    ) -> bool:
+        """Write when and why a session left; return whether there is such a session."""
         session = self.sessions[txn, oid]
         if session is None:
             return False
-        session.left_at = left_at
+        session.left_at, session.left_reason, session.left_message = left_at, reason, message
         self.sessions[txn, oid] = session
         return True
 

@@ -42,3 +42,6 @@ class Session(FlatRecord):
     authmethod: str | None = flat(STRING)
     authprovider: str | None = flat(STRING)
     authextra: dict[str, Any] | None = flat(CBOR_MAP)
+    left_reason: str | None = flat(STRING)
+    """The URI that was given when it left, and the text; existing readers pass over both."""
+    left_message: str | None = flat(STRING)

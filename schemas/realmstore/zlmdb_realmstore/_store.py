@@ -7,39 +7,31 @@ import time
 from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, Final
-from uuid import UUID
 
 from twisted.internet.defer import Deferred, fail
-from twisted.python.failure import Failure
 
 from zlmdb import Transaction
-from zlmdb.errors import DatabaseClosed, ReadonlyTransaction, WrongValue, ZlmdbError
+from zlmdb.errors import DatabaseClosed, WrongType, WrongValue, ZlmdbError
 from zlmdb.plugins import Context
 from zlmdb_eventhistory import Event, Page, matches
-from zlmdb_realmstore._buffer import BufferStats, Record
-from zlmdb_realmstore._calls import CallQueue, QueuedCall
+from zlmdb_realmstore._callstore import CallStore
 from zlmdb_realmstore._config import Config, EventHistoryItem
-from zlmdb_realmstore._life import Life
+from zlmdb_realmstore._record import Record
 from zlmdb_realmstore._records import (
     Acknowledgement,
-    Leaving,
     check_keys,
     check_topic,
     event_dict,
     new_publication_id,
     own_event,
     published_event,
-    session_details,
-    session_id_of,
-    session_record,
 )
-from zlmdb_realmstore._session import Session
 
 _SMALLEST_KEY: Final = 511  # bytes that a key may have in every format
 _MOST_PAGES: Final = 5  # of the file that are looked at while the reactor waits
 
 
-class RealmStore(Life):
+class RealmStore(CallStore):
     """Sessions, event history and queued calls of one realm; call it on the reactor's thread.
 
     Writes go to a bounded buffer and from there in batches to the file. Reads see both as one. The methods of
@@ -53,71 +45,19 @@ class RealmStore(Life):
 
     def __init__(self, config: Config, context: Context, *, clock: Callable[[], float] = time.perf_counter) -> None:
         super().__init__(config, context, clock)
-        self._calls = CallQueue(config.call_queue)
         self._subscriptions: dict[int, EventHistoryItem] | None = None
-        self._joined: dict[int, tuple[Any, Session]] = {}  # by the identity of the router's session object
-
-    # --- sessions
-
-    def store_session_joined(self, session: Any, details: Any) -> None:
-        """Store a session that joins the realm, as of now. Raises as `store_event` does."""
-        record = session_record(session, details, self._context.time_ns())
-        self._submit_now(Record(lambda txn: self._insert(txn, record), record))
-        self._joined[id(session)] = session, record
-
-    def store_session_left(self, session: Any, details: Any) -> None:
-        """Store that a session left, as of now. Raises as `store_event` does."""
-        _, record = self._joined.get(id(session), (None, None))
-        leaving = Leaving(session_id_of(session), record.oid if record else None, self._context.time_ns())
-        self._submit_now(Record(lambda txn: self._leave(txn, leaving), leaving))
-        self._joined.pop(id(session), None)
-
-    def get_session_by_session_id(self, session_id: int, joined_before: int | None = None) -> dict[str, Any] | None:
-        """Return the details of the session with this id that joined last, or last before a time (ns, excluded)."""
-        found = [
-            record.content
-            for record in self._buffer.accepted()
-            if isinstance(record.content, Session)
-            and record.content.session == session_id
-            and (joined_before is None or (record.content.joined_at or 0) < joined_before)
-        ]
-        if (db := self._readable()) is not None:
-            with db.begin() as txn:
-                stored = self._schema.latest_session(txn, session_id, joined_before)
-            found += [stored] if stored else []
-        latest = max(found, key=lambda record: record.joined_at or 0, default=None)
-        return None if latest is None else session_details(latest)
-
-    def get_sessions_by_authid(self, authid: str) -> list[tuple[int, int]]:
-        """Return (session id, joined at in ns) of all sessions of an authid, newest first."""
-        contents = (record.content for record in self._buffer.accepted())
-        found = {(c.session, c.joined_at) for c in contents if isinstance(c, Session) and c.authid == authid}
-        if (db := self._readable()) is not None:
-            with db.begin() as txn:
-                found.update(self._schema.sessions_of(txn, authid))
-        return sorted(
-            ((session, joined_at or 0) for session, joined_at in found), key=lambda each: each[::-1], reverse=True
-        )
-
-    def _insert(self, txn: Transaction, record: Session) -> None:
-        assert record.oid is not None
-        self._schema.sessions.insert(txn, record.oid, record)
-
-    def _leave(self, txn: Transaction, leaving: Leaving) -> None:
-        oid: UUID | None = leaving.oid
-        if oid is None and leaving.session_id is not None:
-            latest = self._schema.latest_session(txn, leaving.session_id)
-            oid = latest.oid if latest else None
-        if oid is None or not self._schema.leave(txn, oid, leaving.left_at):
-            raise WrongValue("a session left that did not join", got=leaving, expected="a session in the store")
 
     # --- events, as the router has them
 
-    def attach_subscription_map(self, subscription_map: Any) -> None:
-        """Observe the subscriptions of the ``event-history`` list, so that their ids are known."""
+    def attach_subscription_map(self, subscription_map: Any, observer: Any = None) -> None:
+        """Observe the subscriptions of the ``event-history`` list, so that their ids are known.
+
+        ``observer`` is what the router knows as its store, by default this object.
+        """
         self._subscriptions = {}
         for item in self._config.event_history:
-            observation, *_ = subscription_map.add_observer(self, uri=item.uri, match=item.match)
+            watching = self if observer is None else observer
+            observation, *_ = subscription_map.add_observer(watching, uri=item.uri, match=item.match)
             self._subscriptions[observation.id] = item
 
     def store_event(self, session: Any, publication_id: int, publish: Any) -> None:
@@ -159,7 +99,10 @@ class RealmStore(Life):
         item = (self._subscriptions or {}).get(subscription_id)
         if item is None:
             return None
-        limit = item.limit if limit is None else min(limit, item.limit)
+        if limit is not None and type(limit) is not int:  # callers of the router send anything
+            raise WrongType("not a number of events", where="limit", got=limit, expected="an int, or None")
+        most = item.limit or self._config.limit
+        limit = most if limit is None else min(limit, most)
         query = {"topic": item.uri, "match": item.match, "from_ns": from_ts, "until_ns": until_ts}
         buffered = [
             event
@@ -248,28 +191,6 @@ class RealmStore(Life):
 
         return self._buffer.flushed().addCallback(lambda _: db.read(read))
 
-    def flushed(self) -> Deferred[None]:
-        """Write what is buffered now; fires when that is done. Fails with the cause if it cannot be."""
-        return self._buffer.flushed()
-
-    def stats(self) -> BufferStats:
-        """Return the counters of the buffer."""
-        return self._buffer.stats()
-
-    # --- queued calls
-
-    def maybe_queue_call(self, session: Any, call: Any, registration: Any, authorization: Any) -> bool:
-        """Queue a call if the configuration names its procedure and there is room; return whether it did."""
-        return self._calls.put(QueuedCall(session, call, registration, authorization))
-
-    def get_queued_call(self, registration: Any) -> QueuedCall | None:
-        """Return the oldest queued call of a registration, or None."""
-        return self._calls.peek(registration)
-
-    def pop_queued_call(self, registration: Any) -> QueuedCall | None:
-        """Remove and return the oldest queued call of a registration, or None."""
-        return self._calls.pop(registration)
-
     # --- the way to the file
 
     @property
@@ -277,21 +198,9 @@ class RealmStore(Life):
         return _SMALLEST_KEY if self._db is None else self._db.database.max_key_size
 
     def _record(self, event: Event) -> Record:
+        ceiling = self._config.maxsize
+        if ceiling is not None and (size := event.size()) > ceiling // 2:  # it would be tried again and again
+            expected = f"at most half of maxsize, {ceiling // 2} bytes"
+            raise WrongValue("the event is too large", where=event.topic, got=f"{size} bytes", expected=expected)
         answer = Acknowledgement(event.publication, event.time_ns)
         return Record(lambda txn: self._schema.history.append(txn, event), event, answer, droppable=True)
-
-    def _submit(self, record: Record) -> Deferred[Any]:
-        if self._config.readonly and not self._stopping:
-            return fail(ReadonlyTransaction("the store is opened read-only", where=self._config.path))
-        return self._buffer.submit(record)
-
-    def _submit_now(self, record: Record) -> None:
-        """Submit for a caller that waits for nothing: raise what is known now; the buffer logs what comes later.
-
-        To this caller it is acknowledged with the return, whatever the durability.
-        """
-        record.patient = False
-        refusals: list[Failure] = []
-        self._submit(record).addErrback(refusals.append)
-        if refusals:
-            refusals[0].raiseException()

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""A day of events: kept in an event history, read as columns, and plotted."""

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""Who holds the write transaction of an environment, and whether waiting for it can end."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from zlmdb.storage import faults
+
+if TYPE_CHECKING:
+    from zlmdb.storage.environment import Environment
+
+
+def check_writer(environment: Environment) -> None:
+    """Raise if the calling thread cannot get the write lock ever: `NestedWrite`, `LockHeld`."""
+    running = environment.writer
+    if running is None:
+        return
+    if running.thread == threading.get_ident():
+        raise faults.NestedWrite(
+            "this thread, or one that had its identifier and ended, has a write transaction of this database open",
+            where=environment.path,
+            got=running.describe(),
+            next_step="use `with txn.savepoint():`, or end the first one",
+        )
+    # LMDB is not to be asked: it waits for ever, or gives the environment up where the system tells it (EOWNERDEAD)
+    if has_ended(running.thread) and environment.writer is running:  # still: it may have ended in good order
+        raise faults.LockHeld(
+            "the thread that began the running write transaction has ended without leaving it",
+            where=environment.path,
+            got=running.describe(),
+            next_step="close the database, which rolls it back, and open it again; begin transactions by `with`",
+        )
+
+
+def has_ended(thread: int) -> bool:
+    """Tell whether there is no thread of this identifier any more.
+
+    One that `threading` did not begin is known by the Python code it runs; between two callbacks it runs none.
+    """
+    return thread not in {each.ident for each in threading.enumerate()} and thread not in sys._current_frames()

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: MIT
+"""``python -m zlmdb.twisted.crossbar`` is ``zlmdb-crossbar``."""
+
+from zlmdb.twisted.crossbar import main
+
+main()

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: MIT
+"""A batch of operations as transactions: one if that can be, smaller ones where there is no room for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from zlmdb.errors import DiskFull, MapFull
+from zlmdb.workers.operation import Operation
+from zlmdb.workers.pace import Pace
+
+if TYPE_CHECKING:
+    from zlmdb.storage import Transaction
+
+FULL: Final = (MapFull, DiskFull)
+"""Failures that do not come from an operation, and that fewer records, or more room later, can mend."""
+
+
+@dataclass(slots=True)
+class Written:
+    """What became of a ``batch``: its first ``done`` operations are through, ``failure`` is why the next is not.
+
+    An operation that is through may have failed alone. ``commits`` has records and seconds of each transaction.
+    """
+
+    batch: list[Operation[Any]] = field(default_factory=list)
+    done: int = 0
+    failure: BaseException | None = None
+    commits: list[tuple[int, float]] = field(default_factory=list)
+
+
+class BatchWriter:
+    """Writes batches; each operation runs in a savepoint and fails alone. Writer thread only.
+
+    ``begin`` gives a write transaction that commits at a normal exit, ``pace`` is called for each record,
+    ``clock`` gives seconds.
+    """
+
+    def __init__(
+        self,
+        begin: Callable[[], AbstractContextManager[Transaction]],
+        pace: Pace,
+        clock: Callable[[], float],
+    ) -> None:
+        self._begin = begin
+        self._pace = pace
+        self._clock = clock
+
+    def write(self, take: Callable[[], list[Operation[Any]]]) -> Written:
+        """Write what ``take`` returns when the transaction has begun.
+
+        If there is no room for all of it, it is run again in transactions of half the size, and so on; where one
+        operation alone has no room the rest is left, so that nothing overtakes it.
+        """
+        result = Written()
+
+        def first() -> list[Operation[Any]]:
+            result.batch = take()
+            return result.batch
+
+        self._transaction(first, result)
+        if result.failure is not None and not result.batch:  # the transaction could not begin
+            result.batch = take()
+        size = len(result.batch)
+        while isinstance(result.failure, FULL) and size > 1:
+            size = (size + 1) // 2
+            result.failure = None
+            while result.done < len(result.batch) and result.failure is None:
+                part = result.batch[result.done : result.done + size]
+                size = len(part)
+                self._transaction(lambda part=part: part, result)  # type: ignore[misc]
+        return result
+
+    def _transaction(self, take: Callable[[], list[Operation[Any]]], result: Written) -> None:
+        try:
+            with self._begin() as txn:
+                operations = take()
+                self._pace.start()
+                if len(operations) == 1:  # the transaction is its savepoint
+                    _run(operations[0], txn)
+                else:
+                    for operation in operations:
+                        self._attempt(operation, txn)
+                started = self._clock()
+        except BaseException as error:  # noqa: BLE001 - it is the outcome of the operations
+            result.failure = error
+            return
+        records = sum(operation.records for operation in operations if operation.failure is None)
+        result.commits.append((records, self._clock() - started))
+        result.done += len(operations)
+
+    def _attempt(self, operation: Operation[Any], txn: Transaction) -> None:
+        try:
+            with txn.savepoint():
+                _run(operation, txn)
+        except BaseException as error:
+            if operation.acknowledged and isinstance(error, FULL):
+                raise  # it was promised: nothing after it may be written before it
+            operation.failure = error
+        self._pace()
+
+
+def _run(operation: Operation[Any], txn: Transaction) -> None:
+    operation.failure = None  # of an earlier try
+    if operation.job is not None:
+        value = operation.job(txn)
+        if not operation.acknowledged:
+            operation.value = value
