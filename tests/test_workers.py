@@ -87,6 +87,20 @@ def test_abandoned_readers_are_not_waited_for_and_waiting_reads_fail() -> None:
     release.set()
 
 
+def test_readers_that_have_nothing_to_read_are_waited_for_though_they_were_abandoned() -> None:
+    pool = ReaderPool("reader", 2)
+    telling, release = threading.Event(), threading.Event()
+    pool.run(lambda: 1, lambda ok, value: (telling.set(), release.wait(30)))
+    assert telling.wait(30)  # the function has returned, its thread has not come back for more
+    pool.abandon()
+    joined: list[bool] = []
+    joining = threading.Thread(target=lambda: joined.append(pool.join()))
+    joining.start()
+    release.set()
+    joining.join(30)
+    assert joined == [True]
+
+
 def test_the_engine_imports_no_event_loop() -> None:
     import subprocess
 

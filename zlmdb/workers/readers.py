@@ -31,7 +31,8 @@ class ReaderPool:
         self._changed = threading.Condition()
         self._work: deque[tuple[Callable[[], Any], Done]] = deque()
         self._threads: list[threading.Thread] = []
-        self._idle = 0
+        self._idle = 0  # threads that wait for work
+        self._running = 0  # functions
         self._ended = False
         self._abandoned = False
 
@@ -58,12 +59,12 @@ class ReaderPool:
             self._changed.notify_all()
 
     def join(self) -> bool:
-        """Wait until all is done and the threads have ended; return False if `abandon` came first.
+        """Wait until all is done and the threads have ended; return False if a function runs on after `abandon`.
 
         To be called after `end`, on a thread that is none of the pool's.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._abandoned or not self._threads)
+            self._changed.wait_for(lambda: not self._threads or (self._abandoned and self._running))
             return not self._threads
 
     def abandon(self) -> None:
@@ -83,8 +84,16 @@ class ReaderPool:
     def _serve_one(self) -> bool:
         work = self._next()
         if work is not None:
-            perform(partial(answer, *work))
+            function, done = work
+            outcome = outcome_of(function)
+            self._ran()
+            perform(partial(done, *outcome))
         return work is not None
+
+    def _ran(self) -> None:
+        with self._changed:
+            self._running -= 1
+            self._changed.notify_all()
 
     def _closed(self) -> DatabaseClosed:
         return DatabaseClosed("the database is closed or closing", where=self._name, next_step="open it again")
@@ -96,17 +105,16 @@ class ReaderPool:
                 self._changed.wait()
             self._idle -= 1
             if self._work:
+                self._running += 1
                 return self._work.popleft()
             self._threads.remove(threading.current_thread())
             self._changed.notify_all()
             return None
 
 
-def answer(function: Callable[[], Any], done: Done) -> None:
-    """Call ``done`` with the outcome of ``function()``."""
+def outcome_of(function: Callable[[], Any]) -> tuple[bool, Any]:
+    """Return the outcome of ``function()``, as `Done` takes it."""
     try:
-        result = function()
+        return True, function()
     except BaseException as error:  # noqa: BLE001 - it is the outcome
-        done(False, error)
-    else:
-        done(True, result)
+        return False, error
