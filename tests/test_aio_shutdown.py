@@ -137,7 +137,8 @@ def test_a_lock_held_by_another_process_does_not_hang_a_close_with_a_deadline(tm
 
 # a database that was closed leaves nothing that could hold up the interpreter, and no warning
 CLOSED = """
-import asyncio, sys, threading
+import asyncio, logging, sys, threading
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # on a busy machine it warns of steps that took long
 import zlmdb
 from zlmdb.aio import open_database
 
@@ -162,7 +163,8 @@ def test_a_closed_database_ends_silently(tmp_path: Path) -> None:
 
 # both faces on one file, on the loop that Twisted's asyncio reactor runs
 BOTH = """
-import asyncio, sys
+import asyncio, logging, sys
+logging.getLogger("asyncio").setLevel(logging.ERROR)  # on a busy machine it warns of steps that took long
 from twisted.internet import asyncioreactor, defer
 asyncioreactor.install()
 from twisted.internet import reactor, task

@@ -7,7 +7,7 @@ from zlmdb.orm.index import Index
 from zlmdb.orm.map import Map, PersistentMap
 from zlmdb.orm.named import map_type
 from zlmdb.orm.paging import Page
-from zlmdb.orm.plan import Plan
+from zlmdb.orm.plan import PlainPut, Plan
 from zlmdb.orm.schema import Schema
 from zlmdb.orm.sets import LiveSet, SetMap
 from zlmdb.orm.table import TABLES_BY_UUID, table
@@ -21,6 +21,7 @@ __all__ = [
     "Map",
     "Page",
     "PersistentMap",
+    "PlainPut",
     "Plan",
     "Schema",
     "SetMap",

@@ -306,7 +306,7 @@ def read(
     keys = key_columns(map_, key_names)
     found = _Fields(map_, chosen)
     with_values = chosen is None or len(chosen) > 0
-    for raws, datas in scan(txn, *bounds, values=with_values, limit=limit):
+    for raws, datas in scan(txn, *bounds, values=with_values, limit=limit, live=False):
         _extend_keys(map_, list(keys.values()), raws)
         if with_values:
             owned = list(map(bytes, datas)) if txn.buffers else datas  # columns outlive views

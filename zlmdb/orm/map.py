@@ -11,7 +11,7 @@ from zlmdb.orm import statements
 from zlmdb.orm.base import K, V
 from zlmdb.orm.bound import BoundMap
 from zlmdb.orm.index import Index, attach, named
-from zlmdb.orm.plan import Plan
+from zlmdb.orm.plan import PlainPut, Plan
 from zlmdb.orm.reading import RangeReads
 from zlmdb.storage import EngineError, Transaction, clear
 
@@ -137,6 +137,14 @@ class Map(RangeReads[K, V]):
 
     def plan_put(self, key: K, value: V, max_key_size: int) -> Plan[None]:
         """Plan ``m[txn, key] = value``; ``max_key_size`` (bytes) is that of the database."""
+        if not self._indexes:
+            try:
+                raw, data = self._prefix + self._encode_key(key), self._encode(value)
+            except Exception:  # noqa: BLE001  the careful way finds out again, and says it better
+                raw, data = self.raw_key(key), self.raw_value(value)
+            if len(raw) > max_key_size:
+                self.check_length(raw, max_key_size)
+            return PlainPut(self, raw, bytes(data))  # the caller may change an array meanwhile
         raw, data, entries = self._planned(key, value, max_key_size)
         return Plan(self, len(raw) + len(data), lambda txn: statements.upsert(self, txn, raw, data, entries))
 

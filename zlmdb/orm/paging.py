@@ -110,7 +110,7 @@ def page(query: Query, txn: Transaction, limit: int, after: str | None) -> Page[
 def _records(query: Query, txn: Transaction, low: bytes, high: bytes | None, limit: int) -> Page[Any, Any]:
     raws: list[bytes] = []
     datas: list[Any] = []
-    for more_raws, more_datas in scan(txn, low, high, reverse=query.reverse, limit=limit + 1):
+    for more_raws, more_datas in scan(txn, low, high, reverse=query.reverse, limit=limit + 1, live=False):
         raws += more_raws
         datas += map(bytes, more_datas) if txn.buffers else more_datas  # a page outlives views
     token = query.token(raws[limit - 1]) if len(raws) > limit else None

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
-from zlmdb.storage import Transaction
+from zlmdb.storage import EngineError, Transaction
 
 T = TypeVar("T")
 
@@ -29,3 +29,25 @@ class Plan(Generic[T]):
         if txn.environment is not self._map.environment:
             self._map.check(txn)
         return self._run(txn)
+
+
+class PlainPut(Plan[None]):
+    """The put of a record into a table without indexes: one call of LMDB, which needs no savepoint around it."""
+
+    __slots__ = ("_data", "_raw")
+
+    def __init__(self, map_: Any, raw: bytes, data: bytes) -> None:
+        self._map = map_
+        self._raw = raw
+        self._data = data
+        self.size = len(raw) + len(data)
+
+    def __call__(self, txn: Transaction) -> None:
+        """Execute the put; raises as ``m[txn, key] = value`` does."""
+        home = self._map._environment
+        if txn.environment is not home and (home is not None or self._map._slot is None):
+            self._map.check(txn)
+        try:
+            txn.store(self._raw, self._data)
+        except EngineError as exc:
+            raise txn.failed(exc) from exc

@@ -64,9 +64,10 @@ def select(
     return_values: bool,
     reverse: bool,
     limit: int | None,
+    live: bool,
 ) -> Iterator[Any]:
     """Return an iterator over the typed records of a raw range."""
-    chunks = scan(txn, low, high, reverse=reverse, values=return_values, limit=limit)
+    chunks = scan(txn, low, high, reverse=reverse, values=return_values, limit=limit, live=live)
     found: Iterable[Iterable[Any]]
     if return_keys and return_values:
         found = (zip(keys(map_, raws), values(map_, raws, datas), strict=True) for raws, datas in chunks)

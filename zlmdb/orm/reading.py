@@ -36,6 +36,7 @@ class RangeReads(MapBase[K, V]):
         reverse: bool = False,
         limit: int | None = None,
         prefix: Any = None,
+        live: bool = True,
     ) -> Iterator[Any]:
         """Iterate over ``from_key <= key < to_key``, ascending, or descending with ``reverse``.
 
@@ -43,11 +44,13 @@ class RangeReads(MapBase[K, V]):
         ``limit`` records. A bound of a tuple key may be its first parts alone, which sort before all keys that
         begin with them, as tuples do in Python: ``to_key=(2,)`` ends before the first key of 2. ``prefix`` keeps
         to keys with this leading part. The iterator lives as long as the transaction; in a write transaction
-        it sees what is changed behind its back. Raises `WrongType` and `WrongValue` for what is no bound.
+        it sees what is changed behind its back. With ``live=False`` it reads up to 512 records ahead there, and takes
+        a fraction of the time: for ranges that nothing is written to meanwhile. Raises `WrongType` and `WrongValue`
+        for what is no bound.
         """
         self.checked_limit(limit)
         low, high = self.bounds(txn, from_key, to_key, prefix)
-        return ranges.select(self, txn, low, high, return_keys, return_values, reverse, limit)
+        return ranges.select(self, txn, low, high, return_keys, return_values, reverse, limit, live)
 
     def page(
         self,

@@ -124,8 +124,9 @@ class SetMap(Map[K, "LiveSet[M]"]):
         reverse: bool = False,
         limit: int | None = None,
         prefix: Any = None,
+        live: bool = True,
     ) -> Iterator[Any]:
-        """Iterate over the sets that are not empty, as `Map.select` does over records."""
+        """Iterate over the sets that are not empty, as `Map.select` does over records; always ``live``."""
         self.checked_limit(limit)
         low, high = self.bounds(txn, from_key, to_key, prefix)
         return self._sets(txn, low, high, return_keys, return_values, reverse, limit)
@@ -221,7 +222,7 @@ class SetMap(Map[K, "LiveSet[M]"]):
         def run(txn: Transaction) -> None:
             if not txn.write:
                 txn.erase(low)  # refuses, also where there happens to be nothing to change
-            stored = {raw for raws_, _ in scan(txn, low, high, values=False) for raw in raws_}
+            stored = {raw for raws_, _ in scan(txn, low, high, values=False, live=False) for raw in raws_}
             try:
                 for raw in stored - raws:
                     txn.erase(raw)

@@ -231,7 +231,7 @@ def rebuild(table: Map[Any, Any], txn: Transaction, index: Index) -> tuple[int, 
         deleted = clear(txn, *index.map.bounds(txn, None, None, None))
         inserted = 0
         try:
-            for key, value in table.select(txn):
+            for key, value in table.select(txn, live=False):
                 entry = index.entry(table.raw_key(key), key, value)
                 if entry is not None:
                     index.map.check_length(entry[0], txn.max_key_size)

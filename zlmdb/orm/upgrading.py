@@ -232,11 +232,10 @@ def empty_slot(db: Database, entry: Slot) -> None:
                 return
             raws = [
                 raw
-                for chunk, _ in scan(txn, *slot_range(entry.slot), values=False, limit=SLICE_RECORDS)
+                for chunk, _ in scan(txn, *slot_range(entry.slot), values=False, limit=SLICE_RECORDS, live=False)
                 for raw in chunk
             ]
-            for raw in raws:
-                txn.delete(raw)
+            txn.delete_many(raws)
             left = bool(raws)
             if left:
                 catalogue.write(txn, entry)

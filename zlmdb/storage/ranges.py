@@ -37,18 +37,19 @@ def scan(
     reverse: bool = False,
     values: bool = True,
     limit: int | None = None,
+    live: bool = True,
 ) -> Iterator[Chunk]:
     """Yield the records of the range in chunks, ascending or descending, at most ``limit`` records.
 
     In a read transaction chunks grow from 16 to 512 records and end early where their values take more than 2 KiB
     each: so little is read ahead, and a large value only as the last of its chunk. In a write transaction each
     chunk is one record and the next one is sought only when it is asked for, so that records may be changed and
-    deleted meanwhile.
+    deleted meanwhile; unless ``live`` is False: then it is read as in a read transaction.
     """
     if limit == 0 or (high is not None and high <= low):
         return
     try:
-        if txn.write or txn.buffers:  # a view must not be kept for later: its transaction may have ended by then
+        if (txn.write and live) or txn.buffers:  # a view must not be kept for later: its transaction may have ended by then
             yield from _step(txn, low, high, reverse, values, limit)
         else:
             yield from _stride(txn, low, high, reverse, values, limit)
@@ -67,10 +68,7 @@ def _seek(cursor: Any, low: bytes, high: bytes | None, reverse: bool) -> bool:
 def _stride(
     txn: Transaction, low: bytes, high: bytes | None, reverse: bool, values: bool, limit: int | None
 ) -> Iterator[Chunk]:
-    cursor = txn.cursor()
-    if not _seek(cursor, low, high, reverse):
-        return
-    rows = cursor.iterprev(True, values) if reverse else cursor.iternext(True, values)
+    rows = _rows(txn, low, high, reverse, values)
     size = _FIRST_CHUNK
     while True:
         if limit is not None:
@@ -86,6 +84,17 @@ def _stride(
         if inside < len(keys) or limit == 0:
             return
         size = min(size * 2, _LARGEST_CHUNK)
+        if txn.write:  # sought anew: what was read may have been changed
+            low, high = (low, keys[-1]) if reverse else (keys[-1] + b"\0", high)
+            rows = _rows(txn, low, high, reverse, values)
+
+
+def _rows(txn: Transaction, low: bytes, high: bytes | None, reverse: bool, values: bool) -> Iterator[Any]:
+    cursor = txn.cursor()
+    if not _seek(cursor, low, high, reverse):
+        return iter(())
+    rows: Iterator[Any] = cursor.iterprev(True, values) if reverse else cursor.iternext(True, values)
+    return rows
 
 
 def _up_to(rows: Iterator[tuple[bytes, bytes]], size: int) -> Chunk:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from zlmdb.errors import DiskFull, MapFull
+from zlmdb.orm import PlainPut
 from zlmdb.workers.operation import Operation
 from zlmdb.workers.pace import Pace
 
@@ -33,7 +34,10 @@ class Written:
 
 
 class BatchWriter:
-    """Writes batches; each operation runs in a savepoint and fails alone. Writer thread only.
+    """Writes batches; each operation fails alone, most of them in a savepoint. Writer thread only.
+
+    A `PlainPut` needs none: it writes or does not. Only if the storage itself fails in it, the whole batch is run
+    again, and then it has one too.
 
     ``begin`` gives a write transaction that commits at a normal exit, ``pace`` is called for each record,
     ``clock`` gives seconds.
@@ -61,9 +65,13 @@ class BatchWriter:
             result.batch = take()
             return result.batch
 
-        self._transaction(first, result)
-        if result.failure is not None and not result.batch:  # the transaction could not begin
-            result.batch = take()
+        self._transaction(first, result, self._attempt_plainly)
+        if result.failure is not None:
+            if not result.batch:  # the transaction could not begin
+                result.batch = take()
+            elif result.failure.__class__ is _StorageFailed:
+                result.failure = None
+                self._transaction(lambda: result.batch, result, self._attempt)
         size = len(result.batch)
         while isinstance(result.failure, FULL) and size > 1:
             size = (size + 1) // 2
@@ -71,10 +79,15 @@ class BatchWriter:
             while result.done < len(result.batch) and result.failure is None:
                 part = result.batch[result.done : result.done + size]
                 size = len(part)
-                self._transaction(lambda part=part: part, result)  # type: ignore[misc]
+                self._transaction(lambda part=part: part, result, self._attempt)  # type: ignore[misc]
         return result
 
-    def _transaction(self, take: Callable[[], list[Operation[Any]]], result: Written) -> None:
+    def _transaction(
+        self,
+        take: Callable[[], list[Operation[Any]]],
+        result: Written,
+        attempt: Callable[[Operation[Any], Transaction], None],
+    ) -> None:
         try:
             with self._begin() as txn:
                 operations = take()
@@ -82,15 +95,30 @@ class BatchWriter:
                 if len(operations) == 1:  # the transaction is its savepoint
                     _run(operations[0], txn)
                 else:
+                    pace = self._pace
                     for operation in operations:
-                        self._attempt(operation, txn)
+                        attempt(operation, txn)
+                        pace()
                 started = self._clock()
         except BaseException as error:  # noqa: BLE001 - it is the outcome of the operations
             result.failure = error
             return
-        records = sum(operation.records for operation in operations if operation.failure is None)
+        records = sum([operation.records for operation in operations if operation.failure is None])
         result.commits.append((records, self._clock() - started))
         result.done += len(operations)
+
+    def _attempt_plainly(self, operation: Operation[Any], txn: Transaction) -> None:
+        put = operation.job
+        if put.__class__ is not PlainPut:
+            self._attempt(operation, txn)
+            return
+        operation.failure = None  # of an earlier try
+        try:
+            put(txn)  # type: ignore[misc]  # it is one
+        except BaseException as error:
+            if txn.poison is not None:
+                raise _StorageFailed from error
+            operation.failure = error
 
     def _attempt(self, operation: Operation[Any], txn: Transaction) -> None:
         try:
@@ -100,7 +128,10 @@ class BatchWriter:
             if operation.acknowledged and isinstance(error, FULL):
                 raise  # it was promised: nothing after it may be written before it
             operation.failure = error
-        self._pace()
+
+
+class _StorageFailed(Exception):
+    """A write outside of a savepoint left the transaction nothing but to roll back."""
 
 
 def _run(operation: Operation[Any], txn: Transaction) -> None:

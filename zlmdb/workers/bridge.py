@@ -100,12 +100,16 @@ class Bridge(ABC):
             operation = submit(*args, **options)
         except Exception as error:  # noqa: BLE001 - bad input fails what is awaited
             return self.outcome(None, error)
+        return self.awaiting(writer, operation)
+
+    def awaiting(self, writer: Writer, operation: Operation[T]) -> Awaitable[T]:
+        """Return a waiter for an operation of ``writer``."""
         waiter: Awaitable[T] = self.waiter(partial(writer.cancel, operation))
         operation.subscribe(partial(self._answer, waiter))
         return waiter
 
     def _answer(self, waiter: Any, operation: Operation[Any]) -> None:
-        self.settle(waiter, operation.value, operation.error)
+        self.settle(waiter, operation.value, None if operation.acknowledged else operation.failure)
 
 
 def wrong_thread(what: str, next_step: str) -> WrongThread:

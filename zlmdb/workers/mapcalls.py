@@ -51,13 +51,15 @@ class MapCalls(Generic[K, V]):
         self.map = map_
         self._limit = engine.max_key_size
         self._title = type(map_).__name__
+        self._put = f"put {self._title}"
+        self._writer = engine.writer
 
     # --- writes
 
     def put(self, key: K, value: V, durability: Durability | None) -> Operation[None]:
         """Store a record."""
         plan = self.map.plan_put(key, value, self._limit)
-        return self._submit(plan, "put", durability or self.engine.durability)
+        return self._writer.submit(plan, self._put, 1, plan.size, durability or self.engine.durability)
 
     def put_many(self, items: Iterable[tuple[K, V]], durability: Durability | None) -> Operation[None]:
         """Store records, all or none; more than 256 are answered after their commit, whatever the durability."""

@@ -52,7 +52,13 @@ class MapFace(Generic[K, V]):
 
     def put(self, key: K, value: V, *, durability: Durability | None = None) -> Awaitable[None]:
         """Store a record, replacing the one under this key; ``durability`` None means the database's."""
-        return self._write(self._calls.put, key, value, durability)
+        bridge = self._bridge
+        bridge.check()
+        try:
+            operation = self._calls.put(key, value, durability)
+        except Exception as error:  # noqa: BLE001 - bad input fails what is awaited
+            return bridge.outcome(None, error)
+        return bridge.awaiting(self._engine.writer, operation)
 
     def insert(self, key: K, value: V) -> Awaitable[None]:
         """Store a record under a new key; fails with `KeyExists` if there is one."""

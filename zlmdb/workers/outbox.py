@@ -58,17 +58,21 @@ class Outbox:
         self._answer()
 
     def _answer(self) -> None:
+        answers = self._answers
         for _ in range(self._portion):
-            with self._lock:
-                if not self._answers:
-                    self._on_the_way = False
-                    return
-                operation = self._answers.popleft()
+            if not answers and self._has_ended():
+                return
+            operation = answers.popleft()  # nobody else takes any
             try:
                 operation.answer()
             except Exception:  # a subscriber's fault must not keep the others from their answers
                 log.exception("the callback of %s failed", operation.what)
         self._later(self._answer)
+
+    def _has_ended(self) -> bool:
+        with self._lock:
+            self._on_the_way = bool(self._answers)
+            return not self._on_the_way
 
     def _lose(self, error: Exception) -> None:
         with self._lock:

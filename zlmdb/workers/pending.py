@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterable
 from typing import Any
 
 from zlmdb.errors import Backpressure
@@ -86,23 +87,22 @@ class Pending:
     def cancel(self, operation: Operation[Any]) -> None:
         """Take an operation that is queued or waiting out of the count; it never runs."""
         if operation.state is State.QUEUED:
-            self.release(operation)
+            self.release([operation])
         else:
             self.waiting -= 1
         operation.state = State.CANCELLED
         operation.job = None
 
-    def release(self, operation: Operation[Any]) -> None:
-        """Give back the room of an accepted operation."""
-        self.records -= operation.records
-        self.bytes -= operation.size
+    def release(self, operations: Iterable[Operation[Any]]) -> None:
+        """Give back the room of accepted operations."""
+        for operation in operations:
+            self.records -= operation.records
+            self.bytes -= operation.size
 
     def clear(self) -> list[Operation[Any]]:
         """Remove and return all that is queued or waiting, in order."""
         left = [op for op in (*self._accepted, *self._waiting) if op.state is not State.CANCELLED]
-        for operation in self._accepted:
-            if operation.state is not State.CANCELLED:
-                self.release(operation)
+        self.release(op for op in self._accepted if op.state is not State.CANCELLED)
         self._accepted.clear()
         self._waiting.clear()
         self.waiting = 0

@@ -102,7 +102,6 @@ class Writer:
     def submit(
         self,
         job: Job[T],
-        *,
         what: str = "write",
         records: int = 1,
         size: int = 0,
@@ -250,26 +249,27 @@ class Writer:
     def _settle(self, written: Written) -> None:
         batch, failure = written.batch, written.failure
         with self._lock:
-            held = self._hold(batch[written.done :], failure)
-            ended = [op for op in batch if op not in held]
-            for operation in ended:
-                self._pending.release(operation)
+            held = self._hold(batch[written.done :], failure) if failure is not None or self._tries else ()
+            ended = [op for op in batch if op not in held] if held else batch
+            self._pending.release(ended)
             marks = [op for op in ended if op.job is None]
             lost = self._conclude(batch[: written.done], None)
             lost += self._conclude(ended[written.done :], failure)
             for records, took in written.commits:
                 self._count(records, took)
-        if lost:
-            self._log_lost(lost)
         for mark in marks:
             if mark.failure is None:
                 self._flush(mark)
+        self._outbox.send([op for op in ended if not op.acknowledged])  # first of all: somebody waits
+        if lost:
+            self._log_lost(lost)
         with self._lock:
             admitted = self._pending.admit()
             self._scheduled = False
             if self._pending or self._closing is not None:
                 self._schedule()
-        self._outbox.send([op for op in ended if not op.acknowledged] + [op for op in admitted if op.acknowledged])
+        if admitted:
+            self._outbox.send([op for op in admitted if op.acknowledged])
 
     def _hold(self, rest: list[Operation[Any]], failure: BaseException | None) -> set[Operation[Any]]:
         """Put back what was acknowledged and has no room now, with the marks behind it; lock held."""

@@ -123,7 +123,7 @@ class _Slice:
 
     def _sweep_expired(self, limit: int) -> int:
         tables, txn = self._tables, self._txn
-        keys = list(tables.by_expiry.select(txn, None, (self._now + 1,), return_values=False, limit=limit))
+        keys = list(tables.by_expiry.select(txn, None, (self._now + 1,), return_values=False, limit=limit, live=False))
         self._sent = _Sent(tables, txn)
         for key in sorted(keys, key=itemgetter(1)):
             event = self._read(key[1])
@@ -145,7 +145,7 @@ class _Slice:
     def _sweep_below_floor(self, rule: Rule, limit: int) -> int:
         tables, txn = self._tables, self._txn
         begin, end = (rule.number,), (rule.number, total_of(tables, txn, rule).floor)
-        keys = list(tables.by_pattern.select(txn, begin, end, return_values=False, limit=limit))
+        keys = list(tables.by_pattern.select(txn, begin, end, return_values=False, limit=limit, live=False))
         self._sent = _Sent(tables, txn)
         for key in keys:
             event = self._read(key[1])
@@ -176,9 +176,7 @@ class _Slice:
 
     def _flush(self) -> None:
         """Delete what was found; in the order of the keys, which is that of the pages, it takes less time."""
-        delete = self._txn.delete
-        for raw in sorted(self._doomed):
-            delete(raw)
+        self._txn.delete_many(sorted(self._doomed))
         self._doomed.clear()
 
     # --- new patterns
@@ -189,7 +187,8 @@ class _Slice:
         filling = ledger.filling
         if filling is None:
             return 0
-        keys = list(tables.events.select(txn, filling.following, filling.until + 1, return_values=False, limit=limit))
+        found = tables.events.select(txn, filling.following, filling.until + 1, return_values=False, limit=limit, live=False)
+        keys = list(found)
         for sequence in keys:
             ledger.filling = Filling(sequence + 1, filling.until)
             event = self._read(sequence)
@@ -229,7 +228,7 @@ class _Slice:
 
     def _drop(self, rule: Rule, limit: int) -> None:
         tables, txn = self._tables, self._txn
-        keys = list(tables.by_pattern.select(txn, prefix=(rule.number,), return_values=False, limit=limit))
+        keys = list(tables.by_pattern.select(txn, prefix=(rule.number,), return_values=False, limit=limit, live=False))
         self._dropped += tables.by_pattern.delete_many(txn, keys)
         if len(keys) < limit:
             del tables.patterns[txn, rule.number]
@@ -260,7 +259,7 @@ class _Sent:
         return keys
 
     def _seek(self, sequence: int) -> None:
-        self._rest = self._tables.sent_by_event.select(self._txn, (sequence,))
+        self._rest = self._tables.sent_by_event.select(self._txn, (sequence,), live=False)
         self._step()
 
     def _step(self) -> None:
