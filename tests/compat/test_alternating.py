@@ -144,7 +144,9 @@ def test_every_shared_kind_is_written_in_turn(published: Published, tmp_path: Pa
                 assert said(program.scanned(map_, txn)) == said(sorted(expected.items(), key=lambda item: item[0]))
 
 
-def test_tables_that_either_adds_get_slots_of_their_own(published: Published, tmp_path: Path, lib_version: str) -> None:
+def test_tables_that_either_adds_get_slots_of_their_own(
+    published: Published, tmp_path: Path, lib_version: str, no_fixed_slots: None
+) -> None:
     tables = [samples.table("MapStringCbor", label=f"Table{n}", doc=f"doc {n}\n  more") for n in range(6)]
     for number, table in enumerate(tables):
         program_ = ours if number % 2 else published

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+MARK: Final = 0xD8
+"""The byte before the tags of CBOR; see `ValueCodec.plainly`."""
 
 
 class Layout(Enum):
@@ -64,3 +68,6 @@ class ValueCodec(Generic[V]):
     """``decode`` also takes a memoryview, and may return views into it."""
     verify: Callable[[bytes], object] | None = None
     """Raise `DecodeError` for bytes that ``decode`` reads in part only; None where it reads all of them."""
+    plainly: Callable[[bytes], V] | None = None
+    """What ``decode`` calls for bytes among which there is no `MARK`, if it does no more: a call less for each record.
+    It raises what it likes."""

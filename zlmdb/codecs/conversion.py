@@ -34,11 +34,29 @@ Function = Callable[[Any], Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Filling:
+    """How an instance is made of a dict that has its fields and nothing else, for those who do it without a call.
+
+    ``has_all(plain)`` raises KeyError unless all of the ``size`` fields are there; ``set_dict(instance, plain)`` does
+    it.
+    """
+
+    cls: type
+    size: int
+    has_all: Function
+    set_dict: Callable[[Any, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
 class Conversion:
-    """A pair of functions between values and plain data; None where nothing is to be done."""
+    """A pair of functions between values and plain data; None where nothing is to be done.
+
+    With ``filling``, ``from_plain`` does that, where it can.
+    """
 
     to_plain: Function | None = None
     from_plain: Function | None = None
+    filling: Filling | None = None
 
     def plain(self, value: Any) -> Any:
         """Return the value as plain data."""

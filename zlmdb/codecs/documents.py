@@ -18,14 +18,14 @@ from typing import Any, Final, NoReturn
 
 from zlmdb.errors import DecodeError, EncodeError, WrongType, WrongValue
 
-from .base import ValueCodec
-from .conversion import HASHABLE, Conversion
+from .base import MARK, ValueCodec
+from .conversion import HASHABLE, Conversion, Filling
 from .declared import declared_class, declared_conversion, declared_uuid, is_uuid_text
 
 _TABLE: Final = "__table__"
 _RECORD: Final = "__record__"
 _OBJECT_TAG: Final = 27  # "serialised language-independent object with type name and constructor arguments"
-_TAG_BYTE: Final = 0xD8  # looked for first: one byte is found ten times sooner than two
+_TAG_BYTE: Final = MARK  # looked for first: one byte is found ten times sooner than two
 _find_object_tag: Final = re.compile(rb"\xd8\x1b").search  # twice as fast as `in`
 _DEEPEST: Final = 400  # containers within containers: what cbor2 reads; each is a byte at least
 _SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
@@ -143,9 +143,17 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
     """Build the codec of CBOR documents; imports cbor2."""
     import cbor2
 
-    loads = cbor2.loads
-    semantic = {_OBJECT_TAG: _read_cbor_record}
-    to_plain, from_plain = conversion.to_plain, conversion.from_plain
+    encode, from_plain, filling = _cbor_encoder(conversion.to_plain), conversion.from_plain, conversion.filling
+    if from_plain is None:
+        return ValueCodec("Cbor", encode, _cbor_decoder(), verify=_verify_cbor, plainly=cbor2.loads)
+    if filling is None:
+        return ValueCodec("Cbor", encode, _converting_decoder(from_plain), verify=_verify_cbor)
+    encode, decode = _filled_encoder(filling, encode), _filled_decoder(filling, from_plain)
+    return ValueCodec("Cbor", encode, decode, verify=_verify_cbor)
+
+
+def _cbor_encoder(to_plain: Callable[[Any], Any] | None) -> Callable[[Any], bytes]:
+    import cbor2
 
     def encode(value: Any) -> bytes:
         plain = value if to_plain is None else to_plain(value)
@@ -159,6 +167,14 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
             _check_depth(data)
         return data
 
+    return encode
+
+
+def _cbor_decoder() -> Callable[[bytes], Any]:
+    import cbor2
+
+    loads, semantic = cbor2.loads, {_OBJECT_TAG: _read_cbor_record}
+
     def decode(data: bytes) -> Any:
         try:
             if _TAG_BYTE in data and _find_object_tag(data):
@@ -167,11 +183,16 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
         except Exception as error:  # noqa: BLE001 (decoders of dates, regular expressions … raise what they like)
             _raise_for(error, _unreadable("CBOR", data, error))
 
-    if from_plain is None:
-        return ValueCodec("Cbor", encode, decode, verify=_verify_cbor)
+    return decode
 
-    def decode_converted(data: bytes) -> Any:
-        try:  # the same once more: a call less for each record
+
+def _converting_decoder(from_plain: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+    import cbor2
+
+    loads, semantic = cbor2.loads, {_OBJECT_TAG: _read_cbor_record}
+
+    def decode(data: bytes) -> Any:
+        try:  # as `_cbor_decoder` once more: a call less for each record
             if _TAG_BYTE in data and _find_object_tag(data):
                 plain = loads(data, semantic_decoders=semantic)
             else:
@@ -180,7 +201,51 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
             _raise_for(error, _unreadable("CBOR", data, error))
         return from_plain(plain)
 
-    return ValueCodec("Cbor", encode, decode_converted, verify=_verify_cbor)
+    return decode
+
+
+def _filled_encoder(filling: Filling, careful: Callable[[Any], bytes]) -> Callable[[Any], bytes]:
+    """Return what writes records of a class that keeps its fields in its ``__dict__``, without a call for it."""
+    cls, size, has_all = filling.cls, filling.size, filling.has_all
+
+    def encode(value: Any) -> bytes:
+        try:
+            if value.__class__ is cls:
+                plain = value.__dict__  # the encoder only reads it
+                has_all(plain)
+                if len(plain) == size:
+                    data: bytes = _encoders[_get_ident()](plain)
+                    if _TAG_BYTE not in data and len(data) <= _DEEPEST:
+                        return data
+        except Exception:  # noqa: BLE001, S110  the careful way finds out again, and says it better
+            pass
+        return careful(value)
+
+    return encode
+
+
+def _filled_decoder(filling: Filling, from_plain: Callable[[Any], Any]) -> Callable[[bytes], Any]:
+    """Return what reads records of a class that its fields are simply put into, without a call for it."""
+    import cbor2
+
+    loads, new = cbor2.loads, object.__new__
+    cls, size, has_all, set_dict = filling.cls, filling.size, filling.has_all, filling.set_dict
+    careful = _converting_decoder(from_plain)
+
+    def decode(data: bytes) -> Any:
+        try:
+            if _TAG_BYTE not in data:
+                plain = loads(data)
+                if plain.__class__ is dict and len(plain) == size:
+                    has_all(plain)
+                    value: Any = new(cls)
+                    set_dict(value, plain)  # not a copy: the decoder made it for this record alone
+                    return value
+        except Exception:  # noqa: BLE001, S110  the careful way finds out again, and says it better
+            pass
+        return careful(data)
+
+    return decode
 
 
 def _is_deep(value: Any) -> bool:

@@ -32,6 +32,7 @@ _set_int: Final[Callable[[uuid.UUID, int], None]] = uuid.UUID.int.__set__  # typ
 _set_is_safe: Final[Callable[[uuid.UUID, uuid.SafeUUID], None]] = uuid.UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
 _UNKNOWN: Final = uuid.SafeUUID.unknown
 _int_from_bytes: Final = int.from_bytes
+_SIXTEEN: Final = {16}
 
 
 def _encode_uuid(key: uuid.UUID) -> bytes:
@@ -50,8 +51,9 @@ def _decode_uuid(data: bytes) -> uuid.UUID:
 
 
 def _decode_uuids(rows: Sequence[bytes]) -> list[uuid.UUID]:
-    for data in rows if set(map(len, rows)) != {16} else ():
-        _decode_uuid(data)  # finds the one that is not as the others, and says so
+    if set(map(len, rows)) != _SIXTEEN:
+        for data in rows:
+            _decode_uuid(data)  # finds the one that is not as the others, and says so
     keys = list(map(_new_object, repeat(uuid.UUID, len(rows))))
     # slot by slot, in C: a quarter less than a loop over the keys
     deque(map(_set_int, keys, map(_int_from_bytes, rows)), 0)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID
 
+from zlmdb.codecs import UUID as UUID_KEY
 from zlmdb.codecs import KeyCodec, Layout, ValueCodec, key_codec, value_codec
 from zlmdb.errors import DataError, DecodeError, EncodeError, NotAttached, TableDeclaration, WrongDatabase, WrongType
 from zlmdb.orm.index import Index
@@ -88,6 +89,7 @@ class MapBase(MapNames, Generic[K, V]):
         )
         self._encode = self._value.encode
         self._decode = self._value.decode
+        self._plainly = self._value.plainly
         self._indexes: dict[str, Index] = {}
         self._index_attached_to: MapBase[Any, Any] | None = None
         self._environment: Environment | None = None
@@ -99,6 +101,7 @@ class MapBase(MapNames, Generic[K, V]):
         self._slot: int | None = None
         self._prefix = b""
         self._encode_key: Callable[[K], bytes] = self._unattached
+        self._uuid: type | None = None  # UUID where keys are UUIDs, which are then encoded in place: the commonest kind
         if isinstance(slot, int) and not isinstance(slot, bool):
             FIXED_SLOTS.add(self._checked(slot))
             self.bind(slot, None)
@@ -160,11 +163,13 @@ class MapBase(MapNames, Generic[K, V]):
         self._environment = environment
         self._home = environment.key if environment else None
         self._encode_key = self._key.encode
+        self._uuid = UUID if self._key is UUID_KEY else None
 
     def unbind(self) -> None:
         """Forget the slot: the transaction that allocated it was rolled back."""
         self._slot = self._environment = self._home = None
         self._encode_key = self._unattached
+        self._uuid = None
 
     def _checked(self, slot: int) -> int:
         if not 0 < slot < 65536:

@@ -6,8 +6,9 @@ from __future__ import annotations
 from collections.abc import ItemsView, Iterator, KeysView, Mapping, MutableMapping, ValuesView
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 
+from zlmdb.codecs.base import MARK
 from zlmdb.errors import EncodeError, RecordMissing
-from zlmdb.storage import Transaction
+from zlmdb.storage import EngineError, Transaction
 
 if TYPE_CHECKING:
     from zlmdb.orm.map import Map
@@ -27,16 +28,31 @@ class BoundMap(MutableMapping[K, V]):
     the map; other uses of it raise `WrongType` or `WrongValue`. Valid as long as the transaction.
     """
 
-    __slots__ = ("_map", "_txn")
+    __slots__ = ("_map", "_quick", "_txn")
 
-    def __init__(self, map_: Map[K, V], txn: Transaction) -> None:
+    def __init__(self, map_: Map[K, V], txn: Transaction, quick: bool = False) -> None:
         map_.check(txn)
         self._map = map_
+        self._quick: Any = map_ if quick else None  # the map, if reading from it is what `Map` does and no more
         self._txn = txn
 
     # --- single records
 
     def __getitem__(self, key: K) -> V:
+        map_ = self._quick
+        try:  # all that goes well goes this way, as in `Map`
+            if key.__class__ is map_._uuid:
+                data = self._txn.fetch(map_._prefix + key.int.to_bytes(16, "big"))  # type: ignore[attr-defined]
+            else:
+                data = self._txn.fetch(map_._prefix + map_._encode_key(key))
+            if data.__class__ is bytes:
+                plainly = map_._plainly
+                value: V = map_._decode(data) if plainly is None or MARK in data else plainly(data)
+                return value
+        except EngineError as exc:
+            raise self._txn.failed(exc) from exc
+        except Exception:  # noqa: BLE001, S110  the careful way finds out again, and says it better
+            pass
         value = self._map.get((self._txn, key), _ABSENT)
         if value is _ABSENT:
             raise self._missing(key)

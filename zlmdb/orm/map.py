@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
+from zlmdb.codecs.base import MARK
 from zlmdb.errors import TableDeclaration
 from zlmdb.orm import statements
 from zlmdb.orm.base import K, V
@@ -44,9 +45,13 @@ class Map(RangeReads[K, V]):
             txn, key = item
             home = self._environment
             if home is None or txn.environment is home:
-                data = txn.fetch(self._prefix + self._encode_key(key))
+                if key.__class__ is self._uuid:
+                    data = txn.fetch(self._prefix + key.int.to_bytes(16, "big"))  # type: ignore[attr-defined]
+                else:
+                    data = txn.fetch(self._prefix + self._encode_key(key))
                 if data.__class__ is bytes:
-                    return self._decode(data)
+                    plainly = self._plainly
+                    return self._decode(data) if plainly is None or MARK in data else plainly(data)
                 if data is None:
                     return None
         except EngineError as exc:  # LMDB says it once: after that the transaction cannot go on
@@ -67,7 +72,11 @@ class Map(RangeReads[K, V]):
             if home is not None and txn.environment is not home:
                 self._pair(item)
             limit = txn.max_key_size
-            raw, data = self._prefix + self._encode_key(key), self._encode(value)
+            if key.__class__ is self._uuid:
+                raw = self._prefix + key.int.to_bytes(16, "big")  # type: ignore[attr-defined]
+            else:
+                raw = self._prefix + self._encode_key(key)
+            data = self._encode(value)
         except Exception:  # noqa: BLE001  the careful way finds out again, and says it better
             txn, key = self._pair(item)
             limit = txn.max_key_size
@@ -232,7 +241,8 @@ class Map(RangeReads[K, V]):
 
     def bound(self, txn: Transaction) -> BoundMap[K, V]:
         """Return this map within ``txn`` as a `MutableMapping`."""
-        return BoundMap(self, txn)
+        own = type(self)
+        return BoundMap(self, txn, own.get is Map.get and own.__getitem__ is Map.__getitem__)
 
     def new_key(self) -> K:
         """Make a fresh key: random, or the present time, as the kind allows."""

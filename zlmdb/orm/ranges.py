@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zlmdb import storage
 from zlmdb.codecs import TIMESTAMP, KeyCodec
+from zlmdb.codecs.base import MARK
 from zlmdb.codecs.optional import require
 from zlmdb.errors import DataError, DecodeError
 from zlmdb.storage import Transaction, end_of_prefix, scan
@@ -70,6 +71,8 @@ def select(
     chunks = scan(txn, low, high, reverse=reverse, values=return_values, limit=limit, live=live)
     found: Iterable[Iterable[Any]]
     if return_keys and return_values:
+        if map_.value_codec.plainly is not None:
+            return _documents(map_, chunks)
         found = (zip(keys(map_, raws), values(map_, raws, datas), strict=True) for raws, datas in chunks)
     elif return_keys:
         found = (keys(map_, raws) for raws, _ in chunks)
@@ -78,6 +81,22 @@ def select(
     else:
         found = (repeat(None, len(raws)) for raws, _ in chunks)
     return chain.from_iterable(found)  # steps from record to record without running Python
+
+
+def _documents(map_: RangeReads[Any, Any], chunks: Iterable[tuple[list[bytes], list[Any]]]) -> Iterator[Any]:
+    """Yield the records of a map whose values most often need no call of ours to be read."""
+    decode, plainly = map_.value_codec.decode, map_.value_codec.plainly
+    assert plainly is not None
+    for raws, datas in chunks:
+        rest = iter(datas)
+        found = zip(keys(map_, raws), rest, strict=True)
+        try:
+            for key, data in found:
+                yield key, plainly(data) if MARK not in data else decode(data)
+        except Exception:
+            at = -1 - length_hint(rest)
+            map_.from_raw(raws[at], datas[at])  # raises what says which record it was
+            raise
 
 
 def keys(map_: RangeReads[Any, Any], raws: list[bytes]) -> Iterable[Any]:
@@ -114,6 +133,9 @@ def _column_reader(codec: KeyCodec[Any]) -> KeyReader | None:
         columns.append(_timestamps(width, start) if part is TIMESTAMP else _cut(part, slice(start, end)))
         start = end
     columns.append(_cut(codec.parts[-1], slice(start, None)))  # refuses keys of another length
+    if len(columns) == 2:
+        first, second = columns
+        return lambda raws: zip(first(raws), second(raws), strict=True)
     return lambda raws: zip(*[column(raws) for column in columns], strict=True)
 
 

@@ -244,11 +244,12 @@ class Environment:
             gate = threading.Event()
             begin = self.begin_raw
 
-            def wait_at_gate(**kwargs: Any) -> Any:
+            def wait_at_gate(*args: Any, **kwargs: Any) -> Any:
                 if self._of_this_thread():
-                    return begin(**kwargs)  # the gate waits for that one to end: holding it up would be a deadlock
+                    # the gate waits for that one to end: holding it up would be a deadlock
+                    return begin(*args, **kwargs)
                 self._pass_gate(gate)
-                return self.begin_raw(**kwargs)
+                return self.begin_raw(*args, **kwargs)
 
             self.begin_raw = wait_at_gate
             try:

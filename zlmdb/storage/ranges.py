@@ -47,14 +47,10 @@ def scan(
     deleted meanwhile; unless ``live`` is False: then it is read as in a read transaction.
     """
     if limit == 0 or (high is not None and high <= low):
-        return
-    try:
-        if (txn.write and live) or txn.buffers:  # a view must not be kept for later: its transaction may have ended by then
-            yield from _step(txn, low, high, reverse, values, limit)
-        else:
-            yield from _stride(txn, low, high, reverse, values, limit)
-    except EngineError as exc:
-        raise txn.failed(exc) from exc
+        return iter(())
+    if (txn.write and live) or txn.buffers:  # a view must not be kept for later: its transaction may have ended by then
+        return _step(txn, low, high, reverse, values, limit)
+    return _stride(txn, low, high, reverse, values, limit)
 
 
 def _seek(cursor: Any, low: bytes, high: bytes | None, reverse: bool) -> bool:
@@ -68,32 +64,42 @@ def _seek(cursor: Any, low: bytes, high: bytes | None, reverse: bool) -> bool:
 def _stride(
     txn: Transaction, low: bytes, high: bytes | None, reverse: bool, values: bool, limit: int | None
 ) -> Iterator[Chunk]:
-    rows = _rows(txn, low, high, reverse, values)
     size = _FIRST_CHUNK
-    while True:
-        if limit is not None:
-            size = min(size, limit)
-        keys, datas = _up_to(rows, size) if values else (list(islice(rows, size)), [])
-        if not keys:
-            return
-        inside = _inside(keys, low, high, reverse)
-        if inside:
-            yield (keys, datas) if inside == len(keys) else (keys[:inside], datas[:inside])
-        if limit is not None:
-            limit -= inside
-        if inside < len(keys) or limit == 0:
-            return
-        size = min(size * 2, _LARGEST_CHUNK)
-        if txn.write:  # sought anew: what was read may have been changed
-            low, high = (low, keys[-1]) if reverse else (keys[-1] + b"\0", high)
-            rows = _rows(txn, low, high, reverse, values)
+    try:
+        rows = _rows(txn, low, high, reverse, values)
+        while True:
+            if limit is not None and limit < size:
+                size = limit
+            keys, datas = _up_to(rows, size) if values else (list(islice(rows, size)), [])
+            if not keys:
+                return
+            inside = len(keys)
+            if (keys[-1] < low) if reverse else (high is not None and keys[-1] >= high):
+                inside = _inside(keys, low, high, reverse)
+                if inside:
+                    yield keys[:inside], datas[:inside]
+                return
+            yield keys, datas
+            if limit is not None:
+                limit -= inside
+                if not limit:
+                    return
+            size = min(size * 2, _LARGEST_CHUNK)
+            if txn.write:  # sought anew: what was read may have been changed
+                low, high = (low, keys[-1]) if reverse else (keys[-1] + b"\0", high)
+                rows = _rows(txn, low, high, reverse, values)
+    except EngineError as exc:
+        raise txn.failed(exc) from exc
 
 
 def _rows(txn: Transaction, low: bytes, high: bytes | None, reverse: bool, values: bool) -> Iterator[Any]:
     cursor = txn.cursor()
-    if not _seek(cursor, low, high, reverse):
-        return iter(())
-    rows: Iterator[Any] = cursor.iterprev(True, values) if reverse else cursor.iternext(True, values)
+    rows: Iterator[Any] = iter(())
+    if reverse:
+        if _seek(cursor, low, high, reverse):
+            rows = cursor.iterprev(True, values)
+    elif cursor.set_range(low):
+        rows = cursor.iternext(True, values)
     return rows
 
 
@@ -113,33 +119,35 @@ def _up_to(rows: Iterator[tuple[bytes, bytes]], size: int) -> Chunk:
 
 
 def _inside(keys: list[bytes], low: bytes, high: bytes | None, reverse: bool) -> int:
-    """Count the leading keys that lie in the range; the scan began inside, so only its far end can be passed."""
-    if not reverse:
-        return len(keys) if high is None or keys[-1] < high else bisect_left(keys, high)
-    if keys[-1] >= low:
-        return len(keys)
-    return len(keys) - bisect_left(keys[::-1], low)
+    """Count the leading keys that lie in the range, whose far end the last one has passed."""
+    if reverse:
+        return len(keys) - bisect_left(keys[::-1], low)
+    assert high is not None
+    return bisect_left(keys, high)
 
 
 def _step(
     txn: Transaction, low: bytes, high: bytes | None, reverse: bool, values: bool, limit: int | None
 ) -> Iterator[Chunk]:
-    while limit is None or limit > 0:
-        cursor = txn.cursor()  # sought anew each time: the last one may stand on a deleted record
-        if not _seek(cursor, low, high, reverse):
-            return
-        key = bytes(cursor.key())
-        if key < low if reverse else (high is not None and key >= high):
-            return
-        data = [cursor.value()] if values else []
-        cursor.close()
-        if reverse:
-            high = key
-        else:
-            low = key + b"\0"
-        yield [key], data
-        if limit is not None:
-            limit -= 1
+    try:
+        while limit is None or limit > 0:
+            cursor = txn.cursor()  # sought anew each time: the last one may stand on a deleted record
+            if not _seek(cursor, low, high, reverse):
+                return
+            key = bytes(cursor.key())
+            if key < low if reverse else (high is not None and key >= high):
+                return
+            data = [cursor.value()] if values else []
+            cursor.close()
+            if reverse:
+                high = key
+            else:
+                low = key + b"\0"
+            yield [key], data
+            if limit is not None:
+                limit -= 1
+    except EngineError as exc:
+        raise txn.failed(exc) from exc
 
 
 def count(txn: Transaction, low: bytes, high: bytes | None) -> int:

@@ -113,14 +113,19 @@ class Transaction:
             if self.write and environment.loops:
                 raw = environment.begin_where_loops_run(self)
             elif self.write or self.buffers:
-                raw = environment.begin_raw(write=self.write, buffers=self.buffers)
+                raw = environment.begin_raw(None, None, self.write, self.buffers)  # by name they cost more
             else:
                 raw = environment.begin_raw()  # LMDB's default; parsing no arguments is measurably faster
         except BaseException as exc:  # noqa: BLE001 - raised again unless it can be mended
             raw = environment.begin_after(exc, self)
         self.began = environment.clock()  # before `_raw`, which shows other threads that it runs
         if self.write:
-            self._bind(raw)
+            self._raw = raw
+            self.fetch = raw.get
+            if self._stats is None:
+                self.store, self.erase = raw.put, raw.delete
+            else:
+                self.store, self.erase = counted(raw, self._stats)
             self.poison = self._savepoint = None
             environment.writer = self
         else:

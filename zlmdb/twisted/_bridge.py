@@ -55,11 +55,11 @@ class ReactorBridge(Bridge):
 
         return stop
 
-    def waiter(self, cancel: Callable[[], object] = nothing) -> Deferred[Any]:
-        """Return a Deferred that calls ``cancel`` when it is cancelled."""
+    def waiter(self, cancel: Callable[..., object] = nothing, *args: Any) -> Deferred[Any]:
+        """Return a Deferred that calls ``cancel(*args)`` when it is cancelled."""
 
         def canceller(_: Deferred[Any]) -> None:
-            cancel()
+            cancel(*args)
 
         return Deferred(canceller)
 

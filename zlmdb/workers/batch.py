@@ -114,7 +114,7 @@ class BatchWriter:
             return
         operation.failure = None  # of an earlier try
         try:
-            put(txn)  # type: ignore[misc]  # it is one
+            put(txn)
         except BaseException as error:
             if txn.poison is not None:
                 raise _StorageFailed from error

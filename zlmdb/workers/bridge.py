@@ -17,7 +17,7 @@ from zlmdb.workers.writer import Writer
 T = TypeVar("T")
 
 
-def nothing() -> None:
+def nothing(*_args: Any) -> None:
     """Do nothing."""
 
 
@@ -55,8 +55,8 @@ class Bridge(ABC):
         """Call ``function`` in so many seconds; return what keeps it from being called, and may come too late."""
 
     @abstractmethod
-    def waiter(self, cancel: Callable[[], object] = nothing) -> Any:
-        """Return a waiter without an outcome; cancelling it calls ``cancel``, at once."""
+    def waiter(self, cancel: Callable[..., object] = nothing, *args: Any) -> Any:
+        """Return a waiter without an outcome; cancelling it calls ``cancel(*args)``, at once."""
 
     @abstractmethod
     def is_settled(self, waiter: Any) -> bool:
@@ -104,7 +104,7 @@ class Bridge(ABC):
 
     def awaiting(self, writer: Writer, operation: Operation[T]) -> Awaitable[T]:
         """Return a waiter for an operation of ``writer``."""
-        waiter: Awaitable[T] = self.waiter(partial(writer.cancel, operation))
+        waiter: Awaitable[T] = self.waiter(writer.cancel, operation)
         operation.subscribe(partial(self._answer, waiter))
         return waiter
 

@@ -53,6 +53,8 @@ class MapCalls(Generic[K, V]):
         self._title = type(map_).__name__
         self._put = f"put {self._title}"
         self._writer = engine.writer
+        self._begin = engine.database.begin
+        self._holds_sets = isinstance(map_, SetMap)
 
     # --- writes
 
@@ -138,12 +140,13 @@ class MapCalls(Generic[K, V]):
     def get_small(self, key: K) -> V | None:
         """Return what `get` does if that takes less than about a millisecond; otherwise raise `TooLarge`."""
         map_ = self.map
-        if self.engine.writer.closing or isinstance(map_, SetMap):
+        if self._writer.closing or self._holds_sets:
             return self.get_many_small((key,))[0]
-        with self.engine.database.begin(buffers=True) as txn:
+        with self._begin(buffers=True) as txn:
             raw = map_.raw_key(key)
             data = txn.get(raw)
-            if txn.environment is not map_.environment:
+            home = map_._environment
+            if home is not None and txn.environment is not home:
                 map_.check(txn)
             if data is None:
                 return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from zlmdb.storage import Transaction
@@ -31,6 +31,14 @@ class State(enum.Enum):
     def __repr__(self) -> str:
         """Return the short form for messages."""
         return self.value
+
+
+# a member looked up in its class costs as much as a call; these are set and compared for each operation
+WAITING: Final = State.WAITING
+QUEUED: Final = State.QUEUED
+RUNNING: Final = State.RUNNING
+DONE: Final = State.DONE
+CANCELLED: Final = State.CANCELLED
 
 
 class Operation(Generic[T]):
@@ -62,7 +70,7 @@ class Operation(Generic[T]):
         self.records = records
         self.size = size
         self.durability = durability
-        self.state = State.WAITING
+        self.state: State = WAITING
         self.acknowledged = False
         self.answered = False  # written and read on the loop's thread only
         self.failure: BaseException | None = None

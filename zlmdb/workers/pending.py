@@ -9,7 +9,7 @@ from typing import Any
 
 from zlmdb.errors import Backpressure
 from zlmdb.workers.limits import Limits
-from zlmdb.workers.operation import Operation, State
+from zlmdb.workers.operation import CANCELLED, QUEUED, RUNNING, Operation
 
 
 class Pending:
@@ -30,7 +30,7 @@ class Pending:
 
     def __bool__(self) -> bool:
         """Tell whether an accepted operation is in the queue."""
-        while self._accepted and self._accepted[0].state is State.CANCELLED:
+        while self._accepted and self._accepted[0].state is CANCELLED:
             self._accepted.popleft()
         return bool(self._accepted)
 
@@ -40,8 +40,7 @@ class Pending:
         Raises:
             Backpressure: there is no room and nothing may wait.
         """
-        if not self.waiting and self._fits(operation):
-            self._accept(operation)
+        if not self.waiting and self._accepts(operation):
             return True
         if self.limits.overflow == "error":
             raise self._refusal(operation)
@@ -54,10 +53,9 @@ class Pending:
         admitted = []
         while self._waiting:
             operation = self._waiting[0]
-            if operation.state is not State.CANCELLED:
-                if not self._fits(operation):
+            if operation.state is not CANCELLED:
+                if not self._accepts(operation):
                     break
-                self._accept(operation)
                 self.waiting -= 1
                 admitted.append(operation)
             self._waiting.popleft()
@@ -66,31 +64,35 @@ class Pending:
     def take(self) -> list[Operation[Any]]:
         """Remove and return the next batch: within the limits, at least one, and ended by a mark if there is one."""
         batch: list[Operation[Any]] = []
+        limits, accepted = self.limits, self._accepted
         records = size = 0
-        while self:
-            operation = self._accepted[0]
+        while accepted:
+            operation = accepted[0]
+            if operation.state is CANCELLED:
+                accepted.popleft()
+                continue
             records += operation.records
             size += operation.size
-            full = records > self.limits.max_batch or size > self.limits.max_batch_bytes
+            full = records > limits.max_batch or size > limits.max_batch_bytes
             if batch and (full or batch[-1].job is None):
                 break
-            operation.state = State.RUNNING
-            batch.append(self._accepted.popleft())
+            operation.state = RUNNING
+            batch.append(accepted.popleft())
         return batch
 
     def put_back(self, operations: list[Operation[Any]]) -> None:
         """Make operations that were taken, and not released, the first of the queue again."""
         for operation in reversed(operations):
-            operation.state = State.QUEUED
+            operation.state = QUEUED
             self._accepted.appendleft(operation)
 
     def cancel(self, operation: Operation[Any]) -> None:
         """Take an operation that is queued or waiting out of the count; it never runs."""
-        if operation.state is State.QUEUED:
+        if operation.state is QUEUED:
             self.release([operation])
         else:
             self.waiting -= 1
-        operation.state = State.CANCELLED
+        operation.state = CANCELLED
         operation.job = None
 
     def release(self, operations: Iterable[Operation[Any]]) -> None:
@@ -101,28 +103,24 @@ class Pending:
 
     def clear(self) -> list[Operation[Any]]:
         """Remove and return all that is queued or waiting, in order."""
-        left = [op for op in (*self._accepted, *self._waiting) if op.state is not State.CANCELLED]
-        self.release(op for op in self._accepted if op.state is not State.CANCELLED)
+        left = [op for op in (*self._accepted, *self._waiting) if op.state is not CANCELLED]
+        self.release(op for op in self._accepted if op.state is not CANCELLED)
         self._accepted.clear()
         self._waiting.clear()
         self.waiting = 0
         return left
 
-    def _accept(self, operation: Operation[Any]) -> None:
-        operation.state = State.QUEUED
-        operation.acknowledged = operation.durability == "queued"
-        self.records += operation.records
-        self.bytes += operation.size
-        self._accepted.append(operation)
-
-    def _fits(self, operation: Operation[Any]) -> bool:
-        if not self.records or not operation.records:
-            return True
+    def _accepts(self, operation: Operation[Any]) -> bool:
+        """Accept an operation if there is room for it; tell whether there was."""
         limits = self.limits
-        return (
-            self.records + operation.records <= limits.max_pending
-            and self.bytes + operation.size <= limits.max_pending_bytes
-        )
+        records, size = self.records + operation.records, self.bytes + operation.size
+        if (records > limits.max_pending or size > limits.max_pending_bytes) and self.records and operation.records:
+            return False
+        self.records, self.bytes = records, size
+        operation.state = QUEUED
+        operation.acknowledged = operation.durability == "queued"
+        self._accepted.append(operation)
+        return True
 
     def _refusal(self, operation: Operation[Any]) -> Backpressure:
         pending, limit, weight, unit = self.records, self.limits.max_pending, operation.records, "records"

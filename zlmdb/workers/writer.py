@@ -20,7 +20,7 @@ from zlmdb.errors import DatabaseClosed, ForkedError, NotWritten
 from zlmdb.workers import worker as worker_module
 from zlmdb.workers.batch import FULL, BatchWriter, Written
 from zlmdb.workers.limits import Limits, check_choice
-from zlmdb.workers.operation import DURABILITIES, Durability, Job, Operation, State
+from zlmdb.workers.operation import DONE, DURABILITIES, QUEUED, WAITING, Durability, Job, Operation, State
 from zlmdb.workers.outbox import Outbox
 from zlmdb.workers.pace import Pace
 from zlmdb.workers.pending import Pending
@@ -146,7 +146,7 @@ class Writer:
         stopped: its subscriber is forgotten and its outcome logged.
         """
         with self._lock:
-            removable = operation.state in (State.WAITING, State.QUEUED) and not operation.acknowledged
+            removable = operation.state in (WAITING, QUEUED) and not operation.acknowledged
             if removable:
                 self._pending.cancel(operation)
                 self._stats.cancelled += 1
@@ -217,7 +217,7 @@ class Writer:
             raise self.closed()
         if worker_module.forks != self._forks:
             raise ForkedError("the writer belongs to the parent process", where=self.where, next_step="open it here")
-        if self._pending.add(operation):
+        if self._pending.add(operation) and not self._scheduled:
             self._schedule()
 
     def _schedule(self) -> None:  # lock held
@@ -303,7 +303,7 @@ class Writer:
         for operation in operations:
             operation.failure = failure or operation.failure
             if operation.failure is None:
-                operation.state = State.DONE
+                operation.state = DONE
             else:
                 operation.state = State.FAILED
                 operation.value = None

@@ -187,8 +187,8 @@ class _Slice:
         filling = ledger.filling
         if filling is None:
             return 0
-        found = tables.events.select(txn, filling.following, filling.until + 1, return_values=False, limit=limit, live=False)
-        keys = list(found)
+        begin, end = filling.following, filling.until + 1
+        keys = list(tables.events.select(txn, begin, end, return_values=False, limit=limit, live=False))
         for sequence in keys:
             ledger.filling = Filling(sequence + 1, filling.until)
             event = self._read(sequence)
