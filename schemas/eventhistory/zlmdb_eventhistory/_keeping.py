@@ -8,13 +8,13 @@ floor are not seen any more, and are deleted later, a slice at a time.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from zlmdb import Transaction
 from zlmdb_eventhistory._event import Event
 from zlmdb_eventhistory._patterns import Rule, Rules
-from zlmdb_eventhistory._tables import Filling, Tables, raw_pair
+from zlmdb_eventhistory._tables import Filling, Tables
 
 _THREE: Final = struct.Struct(">3Q")
 
@@ -68,11 +68,8 @@ class Ledger:
             if rule.is_counted:
                 self._count(rule, sequence, size)
 
-    def strike(self, rules: Sequence[Rule], sequence: int) -> list[bytes]:
-        """Count an event no more; return the raw keys of its entries in the indexes of these patterns, to be deleted.
-
-        An event is struck once.
-        """
+    def strike(self, rules: Iterable[Rule], sequence: int) -> None:
+        """Count an event no more, before its entries in the indexes of these patterns are deleted. To be done once."""
         index = self._tables.by_pattern
         for rule in rules:
             if rule.is_counted:
@@ -80,7 +77,6 @@ class Ledger:
                 total = self._total(rule)
                 if size is not None and sequence >= total.floor and self._is_counted(rule, sequence):
                     self._totals[rule.number] = Total(total.floor, total.events - 1, total.size - size)
-        return [raw_pair(index, rule.number, sequence) for rule in rules]
 
     def save(self) -> None:
         """Store the totals."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from secrets import randbits
@@ -19,7 +19,8 @@ from zlmdb.errors import DataError, DecodeError
 from zlmdb_eventhistory._event import Event
 from zlmdb_eventhistory._keeping import Ledger, forget_total, recount, total_of
 from zlmdb_eventhistory._patterns import Pattern, Phase, Rule, expiry
-from zlmdb_eventhistory._tables import Filling, Tables, raw_single
+from zlmdb_eventhistory._rawkeys import RawKeys
+from zlmdb_eventhistory._tables import Filling, Tables
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class _Slice:
         self._rules = tables.rules(txn)
         self._ledger = Ledger(tables, txn, tables.filling(txn))
         self._now = tables.clock()
+        self._raw = RawKeys(tables)
         self._sent = _Sent(tables, txn)
         self._damaged: list[int] = []
         self._doomed: list[bytes] = []  # raw keys
@@ -150,7 +152,8 @@ class _Slice:
         for key in keys:
             event = self._read(key[1])
             if event is None or not self._delete(key[1], event):
-                self._doomed += self._ledger.strike([rule], key[1])
+                self._ledger.strike([rule], key[1])
+                self._doomed += self._raw.entries([rule], key[1])
         self._flush()
         return len(keys)
 
@@ -164,13 +167,16 @@ class _Slice:
     def _delete(self, sequence: int, event: Event) -> bool:
         """Doom an event with all that refers to it; return False for a damaged one, whose indexes are unknown."""
         try:  # `del events[txn, sequence]` would read and decode it a second time
-            raws = self._tables.raw_keys(sequence, event)
+            self._doomed += self._raw.event(sequence, event)
         except (struct.error, DataError):
             self._damaged.append(sequence)
             return False
-        self._doomed += raws
-        self._doomed += self._ledger.strike(self._rules.matching(event.topic), sequence)
-        self._doomed += self._sent.raw_keys(sequence)
+        matching = self._rules.matching(event.topic)
+        if matching:
+            self._ledger.strike(matching, sequence)
+            self._doomed += self._raw.entries(matching, sequence)
+        for name, number in self._sent.of(sequence):
+            self._doomed += self._raw.dispatch(sequence, name, number)
         self._swept += 1
         return True
 
@@ -243,20 +249,19 @@ class _Sent:
         self._txn = txn
         self._seek(0)
 
-    def raw_keys(self, sequence: int) -> list[bytes]:
-        """Return the raw keys of the dispatches of an event, and of their entries in the indexes."""
+    def of(self, sequence: int) -> Iterable[tuple[str, int]]:
+        """Return (name of the subscription, number) of the dispatches of an event."""
+        if self._following[0] > sequence:
+            return ()
         if self._following[0] < sequence:
             self._step()
         if self._following[0] < sequence:
             self._seek(sequence)
-        tables, keys = self._tables, list[bytes]()
+        found = list[tuple[str, int]]()
         while self._following[0] == sequence:
-            _, name, number = self._following
-            keys.append(raw_single(tables.sent, number))
-            keys.append(tables.sent_by_event.raw_key((sequence, name)))
-            keys.append(tables.sent_by_subscription.raw_key((name, sequence)))
+            found.append(self._following[1:])
             self._step()
-        return keys
+        return found
 
     def _seek(self, sequence: int) -> None:
         self._rest = self._tables.sent_by_event.select(self._txn, (sequence,), live=False)

@@ -7,7 +7,7 @@ import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from zlmdb import Database, Map, Schema, Transaction, table
 from zlmdb_eventhistory._event import Event
@@ -19,8 +19,6 @@ _STATE: Final = "state"
 _FILL: Final = "fill"
 _FOUR: Final = struct.Struct(">4Q")
 _TWO: Final = struct.Struct(">2Q")
-_SINGLE: Final = struct.Struct(">HQ")
-_PAIR: Final = struct.Struct(">HQQ")
 
 
 @dataclass(kw_only=True)
@@ -150,19 +148,6 @@ class Filling(NamedTuple):
     until: int
 
 
-# Raw keys as the codec of Uint64 writes them, big-endian behind the slot (FORMAT.md section 2), four times as fast.
-
-
-def raw_single(table: Map[int, Any], key: int) -> bytes:
-    """Return the raw key of a table whose keys are Uint64; raises `struct.error` for what is none."""
-    return _SINGLE.pack(table.slot, key)
-
-
-def raw_pair(table: Map[tuple[int, int], Any], first: int, second: int) -> bytes:
-    """Return the raw key of a table whose keys are Uint64Uint64; raises `struct.error` for what is none."""
-    return _PAIR.pack(table.slot, first, second)
-
-
 class Tables(Schema):
     """The attached tables, and the facts in them. Inside a transaction of their database, on any thread."""
 
@@ -197,21 +182,6 @@ class Tables(Schema):
         sent.attach_index(
             "subscription", self.sent_by_subscription, lambda sent: (sent.subscription.name, sent.sequence)
         )
-
-    def raw_keys(self, sequence: int, event: Event) -> list[bytes]:
-        """Return the raw keys of an event and of its entries in the attached indexes."""
-        pair = _PAIR.pack  # as `raw_pair`, without a call for each
-        keys = [
-            raw_single(self.events, sequence),
-            raw_single(self.by_publication, event.publication),
-            self.by_topic.raw_key((event.topic, sequence)),
-            pair(self.by_time.slot, event.clock_ns, sequence),
-        ]
-        if event.publisher is not None:
-            keys.append(pair(self.by_publisher.slot, event.publisher, sequence))
-        if event.expires_ns is not None:
-            keys.append(pair(self.by_expiry.slot, event.expires_ns, sequence))
-        return keys
 
     def state(self, txn: Transaction) -> State:
         """Return how far the history has come."""
