@@ -47,6 +47,9 @@ class KeyCodec(Generic[K]):
     may be a leading piece)."""
     size: int | None = None
     """Bytes of each key, or None if it varies."""
+    decode_few: Callable[[Sequence[bytes]], list[K]] | None = None
+    """As ``decode_many``, but of raw keys, with two bytes of the slot before each: for kinds of which a few are read
+    often."""
     parts: tuple[KeyCodec[Any], ...] = ()
     """The components of a tuple key, in order; empty for a single key."""
     new_key: Callable[[], K] | None = None

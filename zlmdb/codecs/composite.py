@@ -16,6 +16,8 @@ from typing import Any
 from zlmdb.errors import DecodeError, EncodeError, TableDeclaration, WrongType, WrongValue
 
 from .base import KeyCodec, Layout
+from .scalars import UUID
+from .timestamps import TIMESTAMP, timestamped_uuids
 
 Encoder = Callable[[Any], bytes]
 Row = Sequence[bytes]  # the raw parts of one key
@@ -70,6 +72,7 @@ def tuple_codec(name: str, parts: Sequence[Part], layout: Layout) -> KeyCodec[tu
         _many_decoder(parts, rows, decode),
         _prefix_encoder(name, parts),
         size=None if None in sizes else sum(size or 0 for size in sizes),
+        decode_few=timestamped_uuids if codecs == (TIMESTAMP, UUID) else None,
         parts=codecs,
         new_key=(lambda: tuple([new() for new in fresh])) if len(fresh) == len(parts) else None,
         layout=layout,

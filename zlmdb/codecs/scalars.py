@@ -28,9 +28,9 @@ def wrong_size(name: str, data: bytes, expected: str) -> DecodeError:
 
 # UUID(bytes=...) checks and converts five forms and costs five times as much as filling the two slots
 _new_object: Final = object.__new__
-_set_int: Final[Callable[[uuid.UUID, int], None]] = uuid.UUID.int.__set__  # type: ignore[attr-defined, misc]
-_set_is_safe: Final[Callable[[uuid.UUID, uuid.SafeUUID], None]] = uuid.UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
-_UNKNOWN: Final = uuid.SafeUUID.unknown
+set_uuid_int: Final[Callable[[uuid.UUID, int], None]] = uuid.UUID.int.__set__  # type: ignore[attr-defined, misc]
+set_uuid_is_safe: Final[Callable[[uuid.UUID, uuid.SafeUUID], None]] = uuid.UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
+SAFETY_UNKNOWN: Final = uuid.SafeUUID.unknown
 _int_from_bytes: Final = int.from_bytes
 _SIXTEEN: Final = {16}
 
@@ -45,8 +45,8 @@ def _decode_uuid(data: bytes) -> uuid.UUID:
     if len(data) != 16:
         raise wrong_size("Uuid", data, "16 bytes")
     key = _new_object(uuid.UUID)
-    _set_int(key, _int_from_bytes(data, "big"))
-    _set_is_safe(key, _UNKNOWN)
+    set_uuid_int(key, _int_from_bytes(data, "big"))
+    set_uuid_is_safe(key, SAFETY_UNKNOWN)
     return key
 
 
@@ -56,8 +56,8 @@ def _decode_uuids(rows: Sequence[bytes]) -> list[uuid.UUID]:
             _decode_uuid(data)  # finds the one that is not as the others, and says so
     keys = list(map(_new_object, repeat(uuid.UUID, len(rows))))
     # slot by slot, in C: a quarter less than a loop over the keys
-    deque(map(_set_int, keys, map(_int_from_bytes, rows)), 0)
-    deque(map(_set_is_safe, keys, repeat(_UNKNOWN)), 0)
+    deque(map(set_uuid_int, keys, map(_int_from_bytes, rows)), 0)
+    deque(map(set_uuid_is_safe, keys, repeat(SAFETY_UNKNOWN)), 0)
     return keys
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from zlmdb.errors import MissingDependency, WrongType, WrongValue
 
 from .base import KeyCodec
 from .optional import require
-from .scalars import plain_int, wrong_size
+from .scalars import SAFETY_UNKNOWN, plain_int, set_uuid_int, set_uuid_is_safe, wrong_size
 
 _LIMIT: Final = 1 << 63
 _EXPECTED: Final = "a numpy.datetime64 or an int of nanoseconds since 1970"
@@ -94,6 +95,19 @@ def _decode_many(rows: Sequence[bytes]) -> list[Any]:
             raise wrong_size("Timestamp", data, "8 bytes")
     numpy = _numpy or _load_numpy()
     return list(numpy.frombuffer(b"".join(rows), ">i8").astype(_nanoseconds))
+
+
+def timestamped_uuids(raws: Sequence[bytes]) -> list[tuple[Any, uuid.UUID]]:
+    """Decode a few keys of timestamp and UUID behind the slot's two bytes, all in one loop: the keys of event logs."""
+    datetime64, new, found = (_numpy or _load_numpy()).datetime64, object.__new__, []
+    for raw in raws:
+        if len(raw) != 26:
+            raise wrong_size("TimestampUuid", raw[2:], "24 bytes")
+        key = new(uuid.UUID)
+        set_uuid_int(key, _int_from_bytes(raw[10:], "big"))
+        set_uuid_is_safe(key, SAFETY_UNKNOWN)
+        found.append((datetime64(_int_from_bytes(raw[2:10], "big", signed=True), "ns"), key))
+    return found
 
 
 def _new_key() -> Any:

@@ -13,7 +13,7 @@ from zlmdb.codecs import KeyCodec, Layout, ValueCodec, key_codec, value_codec
 from zlmdb.errors import DataError, DecodeError, EncodeError, NotAttached, TableDeclaration, WrongDatabase, WrongType
 from zlmdb.orm.index import Index
 from zlmdb.orm.published import MapNames
-from zlmdb.storage import Environment, KeyTooLong, Transaction
+from zlmdb.storage import Environment, KeyTooLong, Transaction, end_of_prefix
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -100,6 +100,7 @@ class MapBase(MapNames, Generic[K, V]):
         """Set by the catalogue that bound this map: record that the slot has another kind from now on."""
         self._slot: int | None = None
         self._prefix = b""
+        self._end: bytes | None = None
         self._encode_key: Callable[[K], bytes] = self._unattached
         self._uuid: type | None = None  # UUID where keys are UUIDs, which are then encoded in place: the commonest kind
         if isinstance(slot, int) and not isinstance(slot, bool):
@@ -124,6 +125,11 @@ class MapBase(MapNames, Generic[K, V]):
     def raw_prefix(self) -> bytes:
         """The slot as it begins each raw key; empty while the map is not attached."""
         return self._prefix
+
+    @property
+    def raw_end(self) -> bytes | None:
+        """The least raw key behind the slot; None if there is none."""
+        return self._end
 
     @property
     def environment(self) -> Environment | None:
@@ -160,6 +166,7 @@ class MapBase(MapNames, Generic[K, V]):
         """Bind this map to a slot; with an environment, to that file alone."""
         self._slot = self._checked(slot)
         self._prefix = _SLOT.pack(slot)
+        self._end = end_of_prefix(self._prefix)
         self._environment = environment
         self._home = environment.key if environment else None
         self._encode_key = self._key.encode

@@ -20,18 +20,20 @@ if TYPE_CHECKING:
 
 _without_slot: Final = itemgetter(slice(2, None))
 _FEW: Final = 8  # keys; fewer are decoded sooner one by one than in columns
+_MANY: Final = 32  # keys; fewer are decoded sooner by `KeyCodec.decode_few`, where there is one
 KeyReader = Callable[[list[bytes]], Iterable[Any]]
 """From raw keys to keys."""
 
 
 def bounds(map_: RangeReads[Any, Any], from_key: Any, to_key: Any, prefix: Any) -> tuple[bytes, bytes | None]:
     """Return the raw range of ``from_key <= key < to_key`` that begins with ``prefix``; None means unbounded."""
-    slot = map_.raw_prefix
-    try:
-        begin = slot if prefix is None else slot + map_.key_codec.encode_prefix(prefix)
-    except DataError as exc:
-        raise exc.at(map_.title) from exc.__cause__
-    low, high = begin, end_of_prefix(begin)
+    low, high = map_.raw_prefix, map_.raw_end
+    if prefix is not None:
+        try:
+            low += map_.key_codec.encode_prefix(prefix)
+        except DataError as exc:
+            raise exc.at(map_.title) from exc.__cause__
+        high = end_of_prefix(low)
     if from_key is not None:
         low = max(low, raw_bound(map_, from_key))
     if to_key is not None:
@@ -111,10 +113,12 @@ def keys(map_: RangeReads[Any, Any], raws: list[bytes]) -> Iterable[Any]:
 
 def key_reader(codec: KeyCodec[Any]) -> KeyReader:
     """Build the function that decodes raw keys, the slot's two bytes before them, column by column."""
-    many, one = _column_reader(codec) or codec.decode_many, codec.decode
+    many, one, few = _column_reader(codec) or codec.decode_many, codec.decode, codec.decode_few
     skip = 2 if many is codec.decode_many else 0
 
     def read(raws: list[bytes]) -> Iterable[Any]:
+        if few is not None and len(raws) < _MANY:
+            return few(raws)
         if len(raws) < _FEW:
             return [one(raw[2:]) for raw in raws]
         return many(list(map(_without_slot, raws)) if skip else raws)
