@@ -37,7 +37,9 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--rounds", type=int, default=5, help="times that each row is measured; the median counts")
     names = ", ".join([*_GROUPS, *_NAMES])
     add("--only", metavar="NAME", action="append", default=[], help=f"one of {names}; may be repeated")
-    add("--no-peers", action="store_true", help="leave out what would be installed: the existing zlmdb, plyvel")
+    add(
+        "--no-peers", action="store_true", help="leave out what would be installed: the existing zlmdb, plyvel, aiolmdb"
+    )
     add("--check", action="store_true", help="measure what is short of its target again; fail if it still is")
     add("--output", metavar="FILE.md", type=Path, help="write the report there, and as JSON beside it")
     options = parser.parse_args(argv)
@@ -82,11 +84,11 @@ def measure(options: argparse.Namespace, console: Console) -> Findings:
                 )
                 findings.notes += [note for note in notes if note not in findings.notes]
         if asynchronous or LATENESS in options.names:
-            status.update("asynchronous rows")
             with tempfile.TemporaryDirectory(prefix="zlmdb-bench-") as directory:  # on the disk: some are synced
-                findings.deferred, findings.lateness = runner.run_asynchronous(
-                    asynchronous, LATENESS in options.names, plan, Path(directory)
+                findings.deferred, findings.lateness, notes = runner.run_asynchronous(
+                    asynchronous, LATENESS in options.names, plan, Path(directory), status.update
                 )
+                findings.notes += notes
     return findings
 
 
@@ -108,6 +110,8 @@ def main(argv: Sequence[str]) -> int:
         report.write(options.output, findings, about, _sizes(options))
     if not options.check:
         return 0
+    for line in findings.within_noise():
+        console.print(f"within noise: {line}", highlight=False, soft_wrap=True)
     missed = findings.missed()
     for line in missed:
         console.print(f"below its target: {line}", highlight=False, soft_wrap=True)

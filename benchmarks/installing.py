@@ -22,6 +22,8 @@ class Package:
 
     name: str
     version: str
+    wheels: bool = True
+    """Whether it is published as a wheel; if not, it is made from the sources."""
 
     @property
     def folder(self) -> Path:
@@ -29,12 +31,13 @@ class Package:
         return ROOT / "build" / "peers" / self.name
 
     def install(self) -> None:
-        """Install it from wheels, if it is not there; raises `PeerFailed`."""
+        """Install it, if it is not there; raises `PeerFailed`."""
         if (self.folder / f"{self.name}-{self.version}.dist-info").is_dir():
             return
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        what = ["--only-binary=:all:", "--target", str(self.folder), f"{self.name}=={self.version}"]
-        done = subprocess.run(command + what, capture_output=True, text=True, check=False)
+        source = ["--only-binary=:all:"] if self.wheels else ["--no-deps"]
+        what = ["--target", str(self.folder), f"{self.name}=={self.version}"]
+        done = subprocess.run([*command, *source, *what], capture_output=True, text=True, check=False)
         if done.returncode:
             lines = done.stderr.strip().splitlines() or ["pip gave no reason"]
             raise PeerFailed(f"{self.name} {self.version} cannot be installed: {lines[-1]}")
@@ -42,3 +45,4 @@ class Package:
 
 EXISTING: Final = Package("zlmdb", "26.10.1")
 PLYVEL: Final = Package("plyvel", "1.5.1")
+AIOLMDB: Final = Package("aiolmdb", "0.1.1", wheels=False)

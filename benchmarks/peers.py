@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import gc
 import json
-import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from benchmarks.contestant import Contestant
 from benchmarks.data import Data
-from benchmarks.installing import EXISTING, ROOT, PeerFailed
+from benchmarks.installing import EXISTING, PeerFailed
+from benchmarks.processes import Process
 
 
 class Peer(Contestant):
@@ -28,40 +27,19 @@ class Peer(Contestant):
     def __init__(self, data: Data, directory: Path) -> None:
         super().__init__(data, directory)
         EXISTING.install()
-        command = [sys.executable, "-m", "benchmarks.peers", str(EXISTING.folder)]
-        options = [str(data.records), str(data.counted), str(directory / "peer")]
-        self.process = subprocess.Popen(
-            command + options, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
+        options = [str(EXISTING.folder), str(data.records), str(data.counted), str(directory / "peer")]
+        self.process = Process(f"zlmdb {EXISTING.version}", "peers", *options)
 
     def wait_until_filled(self) -> None:
         """Wait until it is ready for rows."""
-        self._answer()
+        self.process.answer()
 
     def measure(self, row: str) -> float:
         """Return the seconds that the row took over there."""
-        with suppress(BrokenPipeError):  # then there is no answer either
-            print(row, file=self._stdin, flush=True)
-        return float(self._answer()["seconds"])
-
-    def _answer(self) -> dict[str, Any]:
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        if not line.startswith("{"):
-            raise PeerFailed(f"the process of zlmdb {EXISTING.version} ended with {self.process.wait()}")
-        answer: dict[str, Any] = json.loads(line)
-        if "error" in answer:
-            raise PeerFailed(f"zlmdb {EXISTING.version}: {answer['error']}")
-        return answer
-
-    @property
-    def _stdin(self) -> IO[str]:
-        assert self.process.stdin is not None
-        return self.process.stdin
+        return float(self.process.ask(row)["seconds"])
 
     def close(self) -> None:
-        self._stdin.close()
-        self.process.wait()
+        self.process.close()
 
 
 def load(folder: Path) -> Any:

@@ -18,8 +18,17 @@ import lmdb
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.installing import EXISTING, PLYVEL
-from benchmarks.results import Expense, Findings, Lateness, Result, lateness_target, target_of
+from benchmarks.installing import AIOLMDB, EXISTING, PLYVEL
+from benchmarks.results import (
+    Expense,
+    Findings,
+    Found,
+    Lateness,
+    Result,
+    is_within_noise,
+    lateness_target,
+    target_of,
+)
 
 COLUMNS = {
     "ours": "ours",
@@ -28,7 +37,17 @@ COLUMNS = {
     "sqlite3": "sqlite3",
     "plyvel": "plyvel",
 }
+ASYNCHRONOUS_COLUMNS = {
+    "ours": "ours",
+    "by hand": "by hand",
+    "adbapi": "adbapi",
+    "ours, asyncio": "ours, asyncio",
+    "aiolmdb": "aiolmdb",
+    "lmdb.aio": "lmdb.aio",
+}
 _MISSED = "MISSED"
+_WITHIN_NOISE = "within noise"
+_STYLES = {_MISSED: "red", _WITHIN_NOISE: "yellow"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,7 @@ def environment() -> dict[str, str]:
         "twisted": version("twisted"),
         "sqlite": sqlite3.sqlite_version,
         "plyvel": PLYVEL.version,
+        "aiolmdb": AIOLMDB.version,
     }
 
 
@@ -73,7 +93,7 @@ def sheets(findings: Findings) -> list[Sheet]:
     deferred = "LMDB + deferToThread"
     tables = [
         _ratios("Speed as a ratio to raw LMDB", "raw LMDB", COLUMNS, findings.results),
-        _ratios(f"Asynchronous speed as a ratio to raw {deferred}", deferred, {"ours": "ours"}, findings.deferred),
+        _ratios(f"Asynchronous speed as a ratio to raw {deferred}", deferred, ASYNCHRONOUS_COLUMNS, findings.deferred),
         _late("Event-loop lateness while batches of 10,000 events are committed", findings.lateness),
         _costs("What is to stay small, also as a ratio to lmdb and cbor2 by hand", findings.expenses),
     ]
@@ -93,7 +113,7 @@ def _late(title: str, measured: Sequence[Lateness]) -> Sheet:
     rows: list[tuple[str, ...]] = []
     for late in measured:
         rate = f"{late.events_per_second:,.0f}" if late.events_per_second else "-"
-        verdict = (lateness_target(), _met(late)) if late.ours else ("-", "")
+        verdict = (lateness_target(late), _met(late)) if late.ours else ("-", "")
         rows.append((late.title, f"{late.p99 * 1000:.2f} ms", f"{late.max * 1000:.2f} ms", rate, *verdict))
     return Sheet(title, ("writer", "p99", "max", "events/s", "target", ""), rows)
 
@@ -108,7 +128,9 @@ def _costs(title: str, expenses: Sequence[Expense]) -> Sheet:
     return Sheet(title, ("what", *names.values(), "ours : by hand", "target", ""), rows)
 
 
-def _met(found: Result | Expense | Lateness) -> str:
+def _met(found: Found) -> str:
+    if is_within_noise(found):
+        return _WITHIN_NOISE
     return _MISSED if found.missed else "met"
 
 
@@ -135,7 +157,7 @@ def show(console: Console, findings: Findings) -> None:
         for column in table.columns[1:]:
             column.justify = "right"
         for row in sheet.rows:
-            table.add_row(*row, style="red" if row[-1] == _MISSED else None)
+            table.add_row(*row, style=_STYLES.get(row[-1]))
         console.print(table)
     for note in findings.notes:
         console.print(note, highlight=False)
@@ -149,13 +171,15 @@ def markdown(findings: Findings, about: dict[str, str]) -> str:
         "absolute times say only how large the work was. Rows short of their target were measured a second time with",
         "twice the rounds, if the command says `--check`, and all rounds count. Where code written by hand has a lower",
         "ratio than it had on the machine of the targets, the target is lower by as much; the column says both.",
+        "What is short of it by less than the standard error of the median is within noise.",
         "",
     ]
     for sheet in sheets(findings):
         lines += [f"## {sheet.title}", "", _line(sheet.columns), _line(["---"] + ["--:"] * (len(sheet.columns) - 1))]
         lines += [*map(_line, sheet.rows), ""]
-    missed = findings.missed()
-    lines += ["## Targets", "", *([f"- {_MISSED}: {line}" for line in missed] or ["All that was measured is met."]), ""]
+    short = [f"- {_MISSED}: {line}" for line in findings.missed()]
+    short += [f"- {_WITHIN_NOISE}: {line}" for line in findings.within_noise()]
+    lines += ["## Targets", "", *(short or ["All that was measured is met."]), ""]
     if findings.notes:
         lines += ["## Notes", "", *(f"- {note}" for note in findings.notes), ""]
     return "\n".join(lines)
@@ -172,16 +196,22 @@ def as_json(findings: Findings, about: dict[str, str], options: dict[str, Any]) 
         "options": options,
         "rows": [_result(result) for result in findings.results],
         "asynchronous": [_result(result) for result in findings.deferred],
-        "lateness": [{**asdict(late), "met": late.missed is None} for late in findings.lateness],
+        "lateness": [_lateness(late) for late in findings.lateness],
         "costs": [_expense(expense) for expense in findings.expenses],
         "missed": findings.missed(),
+        "within_noise": findings.within_noise(),
         "notes": findings.notes,
     }
 
 
 def _result(result: Result) -> dict[str, Any]:
     ratios = {name: result.ratio(name) for name in _names(result)}
-    return {**asdict(result), "ratios": ratios, "target": result.target, "met": result.missed is None}
+    verdict = {"met": result.missed is None, "within_noise": result.within_noise, "uncertainty": result.uncertainty}
+    return {**asdict(result), "ratios": ratios, "target": result.target, **verdict}
+
+
+def _lateness(late: Lateness) -> dict[str, Any]:
+    return {**asdict(late), "least": late.least, "met": late.missed is None}
 
 
 def _expense(expense: Expense) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from benchmarks.maps import Ours
 from benchmarks.peers import Peer
 from benchmarks.raw import Raw
 from benchmarks.results import Lateness, Result, Rounds, missed, short
-from benchmarks.rows import LATENESS, Row
+from benchmarks.rows import Row
 from benchmarks.sqlite import Sqlite
 
 MORE: Final = 2  # times as many rounds for what is measured once more
@@ -68,28 +68,27 @@ def run(
 
 
 def run_asynchronous(
-    rows: Sequence[Row], lateness: bool, plan: Plan, directory: Path
-) -> tuple[list[Result], list[Lateness]]:
-    """Measure the asynchronous rows, and how late the event loop is, if it is asked for."""
-    results, late = _measure_asynchronous(rows, lateness, plan.rounds, directory / "first")
-    again = short(results) if plan.again else []
-    late_again = plan.again and bool(missed(late))
-    if again or late_again:
-        more, later = _measure_asynchronous(
-            [result.row for result in again], late_again, MORE * plan.rounds, directory / "again"
-        )
-        for result, found in zip(again, more, strict=True):
-            result.rounds += found.rounds
-        late = later or late
-    return results, late
+    rows: Sequence[Row], lateness: bool, plan: Plan, directory: Path, progress: Callable[[str], object]
+) -> tuple[list[Result], list[Lateness], list[str]]:
+    """Measure the asynchronous rows, and how late the event loop is, if it is asked for; return notes as well."""
+    progress("filling the databases of the asynchronous rows")
+    with asynchronous.loops(directory, peers=plan.peers) as loops:
+        results = []
+        for row in rows:
+            progress(row.title)
+            results.append(Result(row, loops.measure(row.name, plan.rounds)))
+        late = _late(loops, progress) if lateness else []
+        for result in short(results) if plan.again else ():
+            progress(f"{result.row.title}, once more")
+            result.rounds += loops.measure(result.row.name, MORE * plan.rounds)
+        if plan.again and missed(late):
+            late = _late(loops, progress)
+    return results, late, loops.notes
 
 
-def _measure_asynchronous(
-    rows: Sequence[Row], lateness: bool, rounds: int, directory: Path
-) -> tuple[list[Result], list[Lateness]]:
-    directory.mkdir()
-    found = asynchronous.run([row.name for row in rows] + [LATENESS] * lateness, rounds, directory)
-    return [Result(row, found["rows"][row.name]) for row in rows], [Lateness(**late) for late in found["lateness"]]
+def _late(loops: asynchronous.Loops, progress: Callable[[str], object]) -> list[Lateness]:
+    progress("event-loop lateness")
+    return loops.lateness()
 
 
 def _prepare(
