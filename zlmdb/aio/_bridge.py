@@ -19,16 +19,15 @@ T = TypeVar("T")
 class Waiter(asyncio.Future[T]):
     """A future whose cancellation takes effect at once, not only when the loop calls its callbacks."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, cancel: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Any], object]) -> None:
         super().__init__(loop=loop)
         self._take_back = cancel
-        self._args = args
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the future, and what it waits for if that has not begun; return False if it is done already."""
         cancelled = super().cancel(msg)
         if cancelled:
-            self._take_back(*self._args)
+            self._take_back(self)
         return cancelled
 
 
@@ -68,9 +67,9 @@ class LoopBridge(Bridge):
         """Call ``function`` in so many seconds; return what keeps it from being called."""
         return self.loop.call_later(seconds, function).cancel
 
-    def waiter(self, cancel: Callable[..., object] = nothing, *args: Any) -> Waiter[Any]:
-        """Return a future that calls ``cancel(*args)`` when it is cancelled."""
-        return Waiter(self.loop, cancel, args)
+    def waiter(self, cancel: Callable[[Any], object] = nothing) -> Waiter[Any]:
+        """Return a future that calls ``cancel`` with itself when it is cancelled."""
+        return Waiter(self.loop, cancel)
 
     def is_settled(self, waiter: asyncio.Future[Any]) -> bool:
         """Tell whether the future is done."""

@@ -55,13 +55,9 @@ class ReactorBridge(Bridge):
 
         return stop
 
-    def waiter(self, cancel: Callable[..., object] = nothing, *args: Any) -> Deferred[Any]:
-        """Return a Deferred that calls ``cancel(*args)`` when it is cancelled."""
-
-        def canceller(_: Deferred[Any]) -> None:
-            cancel(*args)
-
-        return Deferred(canceller)
+    def waiter(self, cancel: Callable[[Any], Any] = nothing) -> Deferred[Any]:
+        """Return a Deferred that calls ``cancel`` with itself when it is cancelled."""
+        return Deferred(cancel)
 
     def is_settled(self, waiter: Deferred[Any]) -> bool:
         """Tell whether the Deferred has fired."""

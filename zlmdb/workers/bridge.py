@@ -6,18 +6,16 @@ from __future__ import annotations
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from functools import partial
 from typing import Any, TypeVar
 
 from zlmdb.errors import WrongThread
 from zlmdb.workers.operation import Operation
 from zlmdb.workers.readers import ReaderPool
-from zlmdb.workers.writer import Writer
 
 T = TypeVar("T")
 
 
-def nothing(*_args: Any) -> None:
+def nothing(_waiter: object) -> None:
     """Do nothing."""
 
 
@@ -55,8 +53,8 @@ class Bridge(ABC):
         """Call ``function`` in so many seconds; return what keeps it from being called, and may come too late."""
 
     @abstractmethod
-    def waiter(self, cancel: Callable[..., object] = nothing, *args: Any) -> Any:
-        """Return a waiter without an outcome; cancelling it calls ``cancel(*args)``, at once."""
+    def waiter(self, cancel: Callable[[Any], object] = nothing) -> Any:
+        """Return a waiter without an outcome; cancelling it calls ``cancel(waiter)``, at once."""
 
     @abstractmethod
     def is_settled(self, waiter: Any) -> bool:
@@ -89,7 +87,7 @@ class Bridge(ABC):
         return self.outcome(value)
 
     def submitted(
-        self, writer: Writer, submit: Callable[..., Operation[T]], *args: Any, **options: Any
+        self, submit: Callable[..., Operation[T]], *args: Any, **options: Any
     ) -> Awaitable[T]:
         """Return a waiter for the operation that ``submit`` returns; what that raises is its outcome.
 
@@ -100,15 +98,18 @@ class Bridge(ABC):
             operation = submit(*args, **options)
         except Exception as error:  # noqa: BLE001 - bad input fails what is awaited
             return self.outcome(None, error)
-        return self.awaiting(writer, operation)
+        return self.awaiting(operation)
 
-    def awaiting(self, writer: Writer, operation: Operation[T]) -> Awaitable[T]:
-        """Return a waiter for an operation of ``writer``."""
-        waiter: Awaitable[T] = self.waiter(writer.cancel, operation)
-        operation.subscribe(partial(self._answer, waiter))
+    def awaiting(self, operation: Operation[T]) -> Awaitable[T]:
+        """Return a waiter for an operation."""
+        waiter: Awaitable[T] = self.waiter(operation.take_back)
+        operation.waiter = waiter
+        operation.subscribe(self.answer)
         return waiter
 
-    def _answer(self, waiter: Any, operation: Operation[Any]) -> None:
+    def answer(self, operation: Operation[Any]) -> None:
+        """Give an operation's waiter its outcome."""
+        waiter, operation.waiter = operation.waiter, None  # which refers to the operation
         self.settle(waiter, operation.value, None if operation.acknowledged else operation.failure)
 
 

@@ -182,7 +182,7 @@ class DatabaseFace:
         return self._bridge.threaded(self._engine.readers, function, *args)
 
     def _submitted(self, submit: Callable[..., Operation[T]], *args: Any) -> Awaitable[T]:
-        return self._bridge.submitted(self._engine.writer, submit, *args)
+        return self._bridge.submitted(submit, *args)
 
 
 class Batch(Group):
@@ -207,7 +207,7 @@ class Batch(Group):
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if exc_type is None:
-            self.results = await self._bridge.submitted(self._engine.writer, self.submit, self._durability)
+            self.results = await self._bridge.submitted(self.submit, self._durability)
         self.discard()
 
 

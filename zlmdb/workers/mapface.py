@@ -58,7 +58,7 @@ class MapFace(Generic[K, V]):
             operation = self._calls.put(key, value, durability)
         except Exception as error:  # noqa: BLE001 - bad input fails what is awaited
             return bridge.outcome(None, error)
-        return bridge.awaiting(self._engine.writer, operation)
+        return bridge.awaiting(operation)
 
     def insert(self, key: K, value: V) -> Awaitable[None]:
         """Store a record under a new key; fails with `KeyExists` if there is one."""
@@ -184,7 +184,7 @@ class MapFace(Generic[K, V]):
     # --- the way there
 
     def _write(self, submit: Callable[..., Operation[T]], *args: Any, **options: Any) -> Awaitable[T]:
-        return self._bridge.submitted(self._engine.writer, submit, *args, **options)
+        return self._bridge.submitted(submit, *args, **options)
 
     def _read_small(self, small: Callable[[Any], T], large: Callable[[Any], T], wanted: Any) -> Awaitable[T]:
         if not self._engine.reads_inline:

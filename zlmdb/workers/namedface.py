@@ -59,7 +59,7 @@ class Access:
         def submit() -> Operation[T]:
             return writer.submit(job, what=what, records=records, size=size)
 
-        outcome: Awaitable[Any] = self.bridge.submitted(writer, submit)
+        outcome: Awaitable[Any] = self.bridge.submitted(submit)
         return outcome
 
     def run(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeV
 
 if TYPE_CHECKING:
     from zlmdb.storage import Transaction
+    from zlmdb.workers.writer import Writer
 
 T = TypeVar("T")
 
@@ -48,6 +49,7 @@ class Operation(Generic[T]):
     ``failure`` is None or why it failed, ``error`` what of this the subscriber is told: an operation that was
     ``acknowledged`` on acceptance has been answered, whatever happens later. ``value`` is what the job
     returned. ``job`` is None once it ran, and for the marks that `Writer.flushed` and `Writer.close` make.
+    ``waiter`` is what a face has awaited for it, kept here so that no object is needed to keep both.
     """
 
     __slots__ = (
@@ -61,10 +63,15 @@ class Operation(Generic[T]):
         "size",
         "state",
         "value",
+        "waiter",
         "what",
+        "writer",
     )
 
-    def __init__(self, job: Job[T] | None, what: str, records: int, size: int, durability: Durability) -> None:
+    def __init__(
+        self, writer: Writer, job: Job[T] | None, what: str, records: int, size: int, durability: Durability
+    ) -> None:
+        self.writer = writer
         self.job = job
         self.what = what
         self.records = records
@@ -76,6 +83,7 @@ class Operation(Generic[T]):
         self.failure: BaseException | None = None
         self.value: T | None = None
         self._callback: Callable[[Operation[T]], None] | None = None
+        self.waiter: Any = None
 
     @property
     def error(self) -> BaseException | None:
@@ -92,9 +100,13 @@ class Operation(Generic[T]):
         else:
             self._callback = callback
 
+    def take_back(self, _waiter: object = None) -> None:
+        """Cancel it: see `Writer.cancel`."""
+        self.writer.cancel(self)
+
     def detach(self) -> bool:
         """Forget the subscriber; return whether there was one."""
-        had, self._callback = self._callback is not None, None
+        had, self._callback, self.waiter = self._callback is not None, None, None
         return had
 
     def answer(self) -> None:

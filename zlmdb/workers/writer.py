@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from math import inf
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from zlmdb.errors import DatabaseClosed, ForkedError, NotWritten
 from zlmdb.workers import worker as worker_module
@@ -120,9 +120,12 @@ class Writer:
         """
         if durability != "commit":
             check_choice("durability", durability, DURABILITIES)
-        operation: Operation[T] = Operation(job, what, records or 1, size, durability)
+        operation: Operation[T] = Operation(self, job, what, records or 1, size, durability)
         with self._lock:
-            self._add(operation)
+            if self.closing or worker_module.forks != self._forks:
+                self._refuse()
+            if self._pending.add(operation) and not self._scheduled:
+                self._schedule()
             accepted = operation.acknowledged
         if accepted:
             operation.answer()
@@ -134,9 +137,12 @@ class Writer:
         It fails with `NotWritten` if an operation that was acknowledged on acceptance has failed since the
         last call. Raises as `submit` does.
         """
-        mark: Operation[None] = Operation(None, "flush", 0, 0, "commit")
+        mark: Operation[None] = Operation(self, None, "flush", 0, 0, "commit")
         with self._lock:
-            self._add(mark)
+            if self.closing or worker_module.forks != self._forks:
+                self._refuse()
+            if self._pending.add(mark) and not self._scheduled:
+                self._schedule()
         return mark
 
     def cancel(self, operation: Operation[Any]) -> bool:
@@ -166,7 +172,7 @@ class Writer:
         """
         with self._lock:
             if self._closing is None:
-                self._closing = Operation(None, "close", 0, 0, "commit")
+                self._closing = Operation(self, None, "close", 0, 0, "commit")
                 self.closing = True
                 self._closing.state = State.QUEUED
                 self._schedule()
@@ -212,13 +218,10 @@ class Writer:
                 lateness_seconds=self._outbox.lateness.copy(),
             )
 
-    def _add(self, operation: Operation[Any]) -> None:  # lock held
-        if self._closing is not None:
+    def _refuse(self) -> NoReturn:
+        if self.closing:
             raise self.closed()
-        if worker_module.forks != self._forks:
-            raise ForkedError("the writer belongs to the parent process", where=self.where, next_step="open it here")
-        if self._pending.add(operation) and not self._scheduled:
-            self._schedule()
+        raise ForkedError("the writer belongs to the parent process", where=self.where, next_step="open it here")
 
     def _schedule(self) -> None:  # lock held
         if not self._scheduled:
