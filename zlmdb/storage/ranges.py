@@ -12,10 +12,12 @@ from itertools import islice
 from typing import Any, Final
 
 from zlmdb.storage.faults import EngineError
+from zlmdb.storage.pacing import count_chunk
 from zlmdb.storage.transaction import Transaction
 
 _FIRST_CHUNK: Final = 16
 _LARGEST_CHUNK: Final = 512
+_LARGEST_PACED: Final = 64
 _COUNTED_CHUNK: Final = 4096
 _ROOM: Final = 2048  # bytes of values for each record of a chunk: it ends where they are full, or one passes them
 
@@ -80,11 +82,13 @@ def _stride(
                     yield keys[:inside], datas[:inside]
                 return
             yield keys, datas
+            if txn.pace is not None:
+                count_chunk(txn.pace, inside)
             if limit is not None:
                 limit -= inside
                 if not limit:
                     return
-            size = min(size * 2, _LARGEST_CHUNK)
+            size = min(size * 2, _LARGEST_CHUNK if txn.pace is None else _LARGEST_PACED)
             if txn.write:  # sought anew: what was read may have been changed
                 low, high = (low, keys[-1]) if reverse else (keys[-1] + b"\0", high)
                 rows = _rows(txn, low, high, reverse, values)
@@ -144,6 +148,8 @@ def _step(
             else:
                 low = key + b"\0"
             yield [key], data
+            if txn.pace is not None:
+                count_chunk(txn.pace, 1)
             if limit is not None:
                 limit -= 1
     except EngineError as exc:
@@ -166,6 +172,8 @@ def count(txn: Transaction, low: bytes, high: bytes | None) -> int:
             if high is not None and found[-1] >= high:
                 return total + bisect_left(found, high)
             total += len(found)
+            if txn.pace is not None:
+                txn.pace.rest()
     except EngineError as exc:
         raise txn.failed(exc) from exc
     return total
@@ -183,10 +191,12 @@ def clear(txn: Transaction, low: bytes, high: bytes | None) -> int:
         # deleting moves to the next record; behind the last one the key is empty
         end = bytes(cursor.key()) if high is not None and cursor.set_range(high) else b""
         cursor.set_range(low)
-        delete = cursor.delete
+        delete, pace = cursor.delete, txn.pace
         for _ in iter(cursor.key, end):
             delete()
             deleted += 1
+            if pace is not None:
+                count_chunk(pace, 1)
     except EngineError as exc:
         raise txn.failed(exc) from exc
     finally:

@@ -16,6 +16,7 @@ from zlmdb.errors import ConfigError, DatabaseError, WrongThread, WrongType
 from zlmdb.storage import faults
 from zlmdb.storage.environment import Environment
 from zlmdb.storage.holders import check_writer
+from zlmdb.storage.pacing import Pacing, paced
 from zlmdb.storage.savepoints import ALONE, Savepoint, Unrevertable
 from zlmdb.storage.stats import TransactionStats, counted
 
@@ -67,6 +68,7 @@ class Transaction:
         "fetch",
         "handle",
         "max_key_size",
+        "pace",
         "poison",
         "store",
         "thread",
@@ -87,6 +89,7 @@ class Transaction:
         self.max_key_size = environment.max_key_size
         self.handle = handle
         self.poison: BaseException | None = None
+        self.pace: Pacing | None = None
         self.fetch: Callable[..., Any] = _not_running
         self.store: Callable[..., Any] = _not_running if write else faults.read_only
         self.erase: Callable[..., Any] = self.store
@@ -126,7 +129,7 @@ class Transaction:
                 self.store, self.erase = raw.put, raw.delete
             else:
                 self.store, self.erase = counted(raw, self._stats)
-            self.poison = self._savepoint = None
+            self.pace = self.poison = self._savepoint = None
             environment.writer = self
         else:
             self._raw = raw
@@ -245,10 +248,21 @@ class Transaction:
     def _bind(self, raw: Any) -> None:
         self._raw = raw
         self.fetch = raw.get
-        if self._stats is None:
-            self.store, self.erase = raw.put, raw.delete
-        else:
-            self.store, self.erase = counted(raw, self._stats)
+        if self.write:
+            if self._stats is None:
+                self.store, self.erase = raw.put, raw.delete
+            else:
+                self.store, self.erase = counted(raw, self._stats)
+        if self.pace is not None:
+            self.fetch = paced(self.fetch, self.pace)
+            if self.write:
+                self.store, self.erase = paced(self.store, self.pace), paced(self.erase, self.pace)
+
+    def keep_pace(self, pace: Pacing | None) -> None:
+        """Let ``pace`` have this thread pause now and then while records are read and written; None ends that."""
+        self.pace = pace
+        if self._raw is not None and self.poison is None:
+            self._bind(self._raw)
 
     # --- savepoints and callbacks
 

@@ -86,9 +86,7 @@ class Bridge(ABC):
             return self.outcome(None, error)
         return self.outcome(value)
 
-    def submitted(
-        self, submit: Callable[..., Operation[T]], *args: Any, **options: Any
-    ) -> Awaitable[T]:
+    def submitted(self, submit: Callable[..., Operation[T]], *args: Any, **options: Any) -> Awaitable[T]:
         """Return a waiter for the operation that ``submit`` returns; what that raises is its outcome.
 
         Cancelling the waiter cancels the operation: see `Writer.cancel`.

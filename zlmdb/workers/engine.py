@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from zlmdb.errors import ConfigError
 from zlmdb.orm import Database
@@ -16,9 +18,13 @@ from zlmdb.orm.functions import call, check_function, describe
 from zlmdb.workers.limits import Limits, check_choice
 from zlmdb.workers.operation import DURABILITIES, Durability, Operation
 from zlmdb.workers.outbox import Deliver, Outbox
+from zlmdb.workers.pace import Pace, at_pace
 from zlmdb.workers.readers import ReaderPool
 from zlmdb.workers.worker import ThreadWorker, Worker
 from zlmdb.workers.writer import DEFAULT_LIMITS, Writer
+
+if TYPE_CHECKING:
+    from zlmdb.storage import Transaction
 
 T = TypeVar("T")
 Reads: TypeAlias = Literal["inline", "thread"]
@@ -92,8 +98,15 @@ class Engine:
 
     def read(self, function: Callable[..., T], *args: Any) -> T:
         """Return ``function(txn, *args)`` in a read transaction on the calling thread."""
-        with self.database.begin() as txn:
+        with self.reading() as txn:
             return call(function, args, txn)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        """Give a read transaction for a reader's thread: it lets the loop's thread have its turns."""
+        with self.database.begin() as txn:
+            txn.keep_pace(Pace(time.sleep))
+            yield txn
 
     def write(self, function: Callable[..., T], args: tuple[Any, ...], durability: Durability) -> Operation[T]:
         """Have ``function(txn, *args)`` run on the writer's thread; it may be run again if it was rolled back.
@@ -101,7 +114,8 @@ class Engine:
         Raises `WrongType` for coroutine functions, and what `Writer.submit` raises.
         """
         check_function(function)
-        return self.writer.submit(partial(call, function, args), what=describe(function), durability=durability)
+        job = at_pace(self.writer.pace, _called, function, args)
+        return self.writer.submit(job, what=describe(function), durability=durability)
 
     def close(self) -> Operation[int]:
         """Begin to close; when the outcome comes, `release` is to be called on the loop's thread."""
@@ -134,3 +148,7 @@ class Engine:
             warn(f"{self.database.path}: the database was not closed", ResourceWarning, source=self, stacklevel=1)
             self.readers.end()
             self._worker.abandon()
+
+
+def _called(txn: Transaction, function: Callable[..., T], args: tuple[Any, ...]) -> T:
+    return call(function, args, txn)

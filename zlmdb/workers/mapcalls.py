@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from io import BytesIO
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from zlmdb.orm.sets import LiveSet, SetMap
 from zlmdb.workers.engine import Engine
 from zlmdb.workers.limits import check_choice
 from zlmdb.workers.operation import DURABILITIES, Durability, Operation
-from zlmdb.workers.pace import PAUSE, Pace
+from zlmdb.workers.pace import PAUSE, at_pace
 
 if TYPE_CHECKING:
     from zlmdb.storage import Transaction
@@ -29,7 +29,6 @@ _ENCODED_AT_ONCE = 256  # items of put_many and delete_many: 2 ms of the calling
 _INLINE_BYTES = 64 * 1024  # of values that are read and decoded on the loop's thread: a millisecond at most
 _INLINE_MEMBERS = 500  # of sets, likewise
 _COPIED_AT_ONCE = 1 << 20  # bytes: 0.2 ms of the interpreter lock
-_BETWEEN_PAUSES = 128  # records that a scan decodes before the loop's thread gets its turn
 
 
 class TooLarge(Exception):
@@ -94,7 +93,8 @@ class MapCalls(Generic[K, V]):
 
     def truncate(self) -> Operation[int]:
         """Delete all records and their index records; the outcome is how many of both."""
-        return self.engine.writer.submit(self.map.truncate, what=f"truncate {self._title}")
+        job = at_pace(self._writer.pace, self.map.truncate)
+        return self._writer.submit(job, what=f"truncate {self._title}")
 
     def _submit(self, plan: Plan[T], verb: str, durability: Durability = "commit") -> Operation[T]:
         what = f"{verb} {self._title}"
@@ -210,17 +210,17 @@ class MapCalls(Generic[K, V]):
 
     def count(self, prefix: Any) -> int:
         """Count the records."""
-        with self.engine.database.begin() as txn:
+        with self.engine.reading() as txn:
             return self.map.count(txn, prefix=prefix)
 
     def select(self, **bounds: Any) -> list[Any]:
         """Return what `Map.select` yields."""
-        with self.engine.database.begin() as txn:
-            return list(paced(self.map.select(txn, **bounds)))
+        with self.engine.reading() as txn:
+            return list(map(_lasting, self.map.select(txn, **bounds)))
 
     def page(self, after: str | None, **query: Any) -> Page[K, V]:
         """Return what `Map.page` returns for the token ``after``, in a transaction of its own."""
-        with self.engine.database.begin() as txn:
+        with self.engine.reading() as txn:
             return self.map.page(txn, after=after, **query)
 
 
@@ -248,12 +248,8 @@ def detached(value: Any) -> Any:
     return set(value) if isinstance(value, LiveSet) else value
 
 
-def paced(rows: Iterator[Any]) -> Iterator[Any]:
-    """Yield the rows, detached, and let the loop's thread run now and then."""
-    pace = Pace(time.sleep, _BETWEEN_PAUSES)
-    for row in rows:
-        pace()
-        if isinstance(row, tuple) and isinstance(row[-1], LiveSet):
-            yield (*row[:-1], set(row[-1]))
-        else:
-            yield detached(row)
+def _lasting(row: Any) -> Any:
+    """Return a row of a selection, detached."""
+    if isinstance(row, tuple) and isinstance(row[-1], LiveSet):
+        return *row[:-1], set(row[-1])
+    return detached(row)

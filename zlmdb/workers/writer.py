@@ -77,7 +77,7 @@ class Writer:
         where: str = "database",
     ) -> None:
         self.where = where
-        self.pace = Pace(sleep)
+        self.pace = Pace(sleep, clock)
         self._batches = BatchWriter(begin, self.pace, clock)
         self._sleep = sleep
         self._worker = worker
