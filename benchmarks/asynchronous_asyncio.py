@@ -12,47 +12,25 @@ import importlib
 import platform
 import sys
 import types
-from asyncio import Future
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import lmdb
 import lmdb.aio
 
-import zlmdb
-from benchmarks.asynchronous_calls import Calls, Encoded, Objects, Together, Turns, answering, filled, made
-from benchmarks.data import Data, User
+from benchmarks.asynchronous_calls import Calls, Encoded, Maps, Together, Turns, answering, filled, made
+from benchmarks.data import Data
 from benchmarks.lateness import lateness_on_asyncio
 from benchmarks.raw import MAP_SIZE
 from zlmdb.aio import open_database
 
 
-class Ours(Objects):
-    """`zlmdb.aio` with its defaults; objects go in and come out."""
+class Ours(Maps):
+    """`zlmdb.aio` with its defaults."""
 
     name = "ours, asyncio"
-
-    async def open(self) -> None:
-        users = zlmdb.MapUuidCbor[User](1)
-        self.db = await open_database(self.directory / "fast", sync=False)
-        self.durable_db = await open_database(self.directory / "durable")
-        self.fast, self.durable = self.db.map(users), self.durable_db.map(users)
-        await self.fast.put_many(self.data.users)
-
-    async def close(self) -> None:
-        await self.db.close()
-        await self.durable_db.close()
-
-    def get(self, key: UUID) -> Future[User | None]:
-        return self.fast.get(key)
-
-    def put(self, item: tuple[UUID, User]) -> Future[None]:
-        return self.fast.put(*item)
-
-    def durable_put(self, item: tuple[UUID, User]) -> Future[None]:
-        return self.durable.put(*item)
+    open_database = staticmethod(open_database)
 
 
 class AioLmdb(Encoded):

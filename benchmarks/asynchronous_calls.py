@@ -12,12 +12,14 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, TextIO
+from uuid import UUID
 
 import cbor2
 import lmdb
 
+import zlmdb
 from benchmarks.contestant import Stopwatch, expect
-from benchmarks.data import SEED, Data
+from benchmarks.data import SEED, Data, User
 from benchmarks.raw import MAP_SIZE
 from benchmarks.rows import LATENESS
 
@@ -129,6 +131,35 @@ class Objects(Calls):
         self.puts = data.users[:_CALLS]
         self.reads = [oid for oid, _ in self.puts]
         self.found = self.puts[-1][1]
+
+
+class Maps(Objects):
+    """This package with its defaults, by the ``open_database`` of either face."""
+
+    open_database: Callable[..., Any]
+
+    async def open(self) -> None:
+        users = zlmdb.MapUuidCbor[User](1)
+        self.db = await self.open_database(self.directory / "fast", sync=False)
+        self.durable_db = await self.open_database(self.directory / "durable")
+        self.fast, self.durable = self.db.map(users), self.durable_db.map(users)
+        await self.fast.put_many(self.data.users)
+
+    async def close(self) -> None:
+        await self.db.close()
+        await self.durable_db.close()
+
+    def get(self, key: UUID) -> Awaitable[User | None]:
+        found: Awaitable[User | None] = self.fast.get(key)
+        return found
+
+    def put(self, item: tuple[UUID, User]) -> Awaitable[None]:
+        done: Awaitable[None] = self.fast.put(*item)
+        return done
+
+    def durable_put(self, item: tuple[UUID, User]) -> Awaitable[None]:
+        done: Awaitable[None] = self.durable.put(*item)
+        return done
 
 
 class Turns:

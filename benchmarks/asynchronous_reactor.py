@@ -12,7 +12,6 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
-from uuid import UUID
 
 import lmdb
 from twisted.enterprise import adbapi
@@ -20,10 +19,9 @@ from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
 from twisted.internet.task import react
 from twisted.internet.threads import deferToThread
 
-import zlmdb
 from benchmarks.asynchronous_by_hand import ByHand
-from benchmarks.asynchronous_calls import Calls, Encoded, Objects, Together, Turns, answering, filled, made
-from benchmarks.data import Data, User
+from benchmarks.asynchronous_calls import Calls, Encoded, Maps, Together, Turns, answering, filled, made
+from benchmarks.data import Data
 from benchmarks.lateness import lateness
 from benchmarks.raw import MAP_SIZE
 from zlmdb.twisted import open_database
@@ -67,30 +65,11 @@ def _write(env: lmdb.Environment, key: bytes, value: bytes) -> None:
         txn.put(key, value)
 
 
-class Ours(Objects):
-    """`zlmdb.twisted` with its defaults; objects go in and come out."""
+class Ours(Maps):
+    """`zlmdb.twisted` with its defaults."""
 
     name = "ours"
-
-    async def open(self) -> None:
-        users = zlmdb.MapUuidCbor[User](1)
-        self.db = await open_database(self.directory / "fast", sync=False)
-        self.durable_db = await open_database(self.directory / "durable")
-        self.fast, self.durable = self.db.map(users), self.durable_db.map(users)
-        await self.fast.put_many(self.data.users)
-
-    async def close(self) -> None:
-        await self.db.close()
-        await self.durable_db.close()
-
-    def get(self, key: UUID) -> Deferred[User | None]:
-        return self.fast.get(key)
-
-    def put(self, item: tuple[UUID, User]) -> Deferred[None]:
-        return self.fast.put(*item)
-
-    def durable_put(self, item: tuple[UUID, User]) -> Deferred[None]:
-        return self.durable.put(*item)
+    open_database = staticmethod(open_database)
 
 
 class Adbapi(Encoded):
