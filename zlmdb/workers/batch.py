@@ -109,7 +109,7 @@ class BatchWriter:
 
     def _attempt_plainly(self, operation: Operation[Any], txn: Transaction) -> None:
         put = operation.job
-        if put.__class__ is not PlainPut:
+        if not isinstance(put, PlainPut):
             self._attempt(operation, txn)
             return
         operation.failure = None  # of an earlier try
