@@ -14,7 +14,8 @@ pytest.register_assert_rewrite("tests.compat.wire", "tests.compat.program", "tes
 from tests.compat.wire import packed, unpacked  # noqa: E402  after the line above, which concerns it
 
 HERE = Path(__file__).parent
-PYTHON = Path(os.environ.get("ZLMDB_COMPAT", HERE.parent.parent / "build" / "compat")) / "bin" / "python"
+COMPAT = Path(os.environ.get("ZLMDB_COMPAT", HERE.parent.parent / "build" / "compat"))
+PYTHON = COMPAT / "bin" / "python"
 
 
 class Published:
@@ -32,6 +33,6 @@ class Published:
 @pytest.fixture(scope="session")
 def published() -> Published:
     """The published package; without its environment the test is skipped."""
-    if not PYTHON.exists():
-        pytest.skip(f"the published package is not installed in {PYTHON.parent.parent}: make test-compat does it")
+    if not (COMPAT / ".installed").exists():  # which is made last: other tests may run while it is being installed
+        pytest.skip(f"the published package is not installed in {COMPAT}: make test-compat does it")
     return Published()
