@@ -18,6 +18,7 @@ SPAN: Final = 0.0006
 _FIRST: Final = 128  # records between two pauses, until it is known how long they take
 _FEWEST: Final = 32  # what others take of the machine must not slow the work down many times over
 _MOST: Final = 1024
+_SHARE: Final = 3  # parts of work to one of pauses at least, however long these are on a busy machine
 
 
 class Pace:
@@ -42,12 +43,13 @@ class Pace:
         self._began = self._clock()
 
     def rest(self) -> None:
-        """Pause, and settle how many records come before the next time."""
-        took = self._clock() - self._began
-        if took > 0:
-            fitting = int((self._every - self.left) * SPAN / took)
-            self._every = max(_FEWEST, self._every // 2, min(fitting, 2 * self._every, _MOST))
+        """Pause, and settle how many records come before the next time: the longer the pause, the more."""
+        records, ended = self._every - self.left, self._clock()
+        took = ended - self._began
         self._sleep(PAUSE)
+        if took > 0:
+            span = max(SPAN, _SHARE * (self._clock() - ended))
+            self._every = max(_FEWEST, self._every // 2, min(int(records * span / took), 2 * self._every, _MOST))
         self.start()
 
     def __call__(self) -> None:
