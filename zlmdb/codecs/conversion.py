@@ -27,24 +27,11 @@ from typing import Any, Final
 
 from zlmdb.errors import DecodeError, TableDeclaration, WrongType
 
+from .filling import Filling
 from .generics import field_types
 from .timestamps import timestamp_ns
 
 Function = Callable[[Any], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Filling:
-    """How an instance is made of a dict that has its fields and nothing else, for those who do it without a call.
-
-    ``has_all(plain)`` raises KeyError unless all of the ``size`` fields are there; ``set_dict(instance, plain)`` does
-    it.
-    """
-
-    cls: type
-    size: int
-    has_all: Function
-    set_dict: Callable[[Any, Any], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,9 @@ from typing import Any, Final, NoReturn
 from zlmdb.errors import DecodeError, EncodeError, WrongType, WrongValue
 
 from .base import MARK, ValueCodec
-from .conversion import HASHABLE, Conversion, Filling
+from .conversion import HASHABLE, Conversion
 from .declared import declared_class, declared_conversion, declared_uuid, is_uuid_text
+from .filling import Filling
 
 _TABLE: Final = "__table__"
 _RECORD: Final = "__record__"

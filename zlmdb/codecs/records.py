@@ -22,7 +22,6 @@ import threading
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any, Final
 
 from zlmdb.errors import DecodeError, EncodeError, TableDeclaration, WrongType, WrongValue
@@ -31,13 +30,13 @@ from .conversion import (
     HASHABLE,
     IDENTITY,
     Conversion,
-    Filling,
     conversion_of,
     frozen,
     frozen_map,
     is_plain,
     thawed,
 )
+from .filling import Filling, filling
 from .generics import field_types
 
 _THREE_WAYS: Final = (
@@ -226,11 +225,12 @@ class _LazyRecord:
             }
         finally:
             del _in_progress.records[key]
-        filling = _filling(self._cls, self._fields) if _is_filled_directly(self._cls, self._fields) else None
+        direct = _is_filled_directly(self._cls, self._fields)
+        how = filling(self._cls, [field.name for field in self._fields]) if direct else None
         self._built = Conversion(
             _writer(self._cls, self._fields, conversions),
-            _reader(self._cls, self._fields, conversions, filling),
-            filling if all(conversion.from_plain is None for conversion in conversions.values()) else None,
+            _reader(self._cls, self._fields, conversions, how),
+            how if all(conversion.from_plain is None for conversion in conversions.values()) else None,
         )
         return self._built
 
@@ -285,10 +285,10 @@ def _writer(cls: type, fields: list[_Field], conversions: dict[str, Conversion])
 
 
 def _reader(
-    cls: type, fields: list[_Field], conversions: dict[str, Conversion], filling: Filling | None
+    cls: type, fields: list[_Field], conversions: dict[str, Conversion], how: Filling | None
 ) -> Callable[[Any], Any]:
     converters = [(name, c.from_plain) for name, c in conversions.items() if c.from_plain is not None]
-    make = _calling_maker(cls, fields) if filling is None else _direct_maker(filling, fields)
+    make = _calling_maker(cls, fields) if how is None else _direct_maker(how, fields)
     if not converters:
         return make
 
@@ -340,16 +340,8 @@ def _check_fields(cls: type, fields: list[_Field], plain: dict[str, Any]) -> Non
         )
 
 
-def _filling(cls: type, fields: list[_Field]) -> Filling:
-    # past the __setattr__ of frozen classes
-    set_dict = next(base.__dict__["__dict__"] for base in cls.__mro__ if "__dict__" in base.__dict__).__set__
-    # looking all of them up takes half the time of comparing the names
-    has_all = itemgetter(*(field.name for field in fields)) if fields else bool
-    return Filling(cls, len(fields), has_all, set_dict)
-
-
-def _direct_maker(filling: Filling, fields: list[_Field]) -> Callable[[Any], Any]:
-    new, cls, size, has_all, set_dict = object.__new__, filling.cls, filling.size, filling.has_all, filling.set_dict
+def _direct_maker(how: Filling, fields: list[_Field]) -> Callable[[Any], Any]:
+    new, cls, size, has_all, set_dict = object.__new__, how.cls, how.size, how.has_all, how.set_dict
     defaults = [(field.name, field.default) for field in fields if field.default is not None]
 
     def make(plain: Any) -> Any:

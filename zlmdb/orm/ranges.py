@@ -95,7 +95,7 @@ def _documents(map_: RangeReads[Any, Any], chunks: Iterable[tuple[list[bytes], l
         try:
             for key, data in found:
                 yield key, plainly(data) if MARK not in data else decode(data)
-        except Exception:
+        except Exception:  # decoders raise what they like; it is raised again
             at = -1 - length_hint(rest)
             map_.from_raw(raws[at], datas[at])  # raises what says which record it was
             raise

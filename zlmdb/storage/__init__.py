@@ -4,13 +4,14 @@
 from zlmdb.storage.environment import Environment, Reader
 from zlmdb.storage.faults import DatabaseClosed, EngineError, KeyTooLong, ReadonlyTransaction, TransactionFinished
 from zlmdb.storage.formats import FileFormat, data_file, sniff
+from zlmdb.storage.holders import RunningTransaction
 from zlmdb.storage.named import NamedTable, NamedTransaction, NotOpened, open_named
 from zlmdb.storage.opening import DEFAULT_LIB_VERSION, LibVersion, Options, checked_path, engine_version
 from zlmdb.storage.ranges import Chunk, clear, count, end_of_prefix, is_empty, scan
 from zlmdb.storage.registry import close_handle, open_environment
 from zlmdb.storage.savepoints import Savepoint
 from zlmdb.storage.stats import TableCounts, TransactionStats
-from zlmdb.storage.transaction import KEEP, RunningTransaction, Transaction
+from zlmdb.storage.transaction import KEEP, Transaction
 
 __all__ = [
     "DEFAULT_LIB_VERSION",

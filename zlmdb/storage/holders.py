@@ -5,12 +5,30 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from zlmdb.storage import faults
 
 if TYPE_CHECKING:
     from zlmdb.storage.environment import Environment
+
+
+@dataclass(frozen=True, slots=True)
+class RunningTransaction:
+    """A transaction that runs: its ``kind`` ("read" or "write"), its thread's name, its ``age`` in seconds."""
+
+    kind: str
+    thread: str
+    age: float
+
+    def __str__(self) -> str:
+        return f"{self.kind} transaction of thread {self.thread}, running for {self.age:.1f} s"
+
+
+def name_of(thread: int) -> str:
+    """Return the name of the thread with this identifier, or that in its place if there is none any more."""
+    return next((each.name for each in threading.enumerate() if each.ident == thread), str(thread))
 
 
 def check_writer(environment: Environment) -> None:

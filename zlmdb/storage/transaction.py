@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from sys import getrefcount
 from types import TracebackType
 from typing import Any, ClassVar, Final, Self
@@ -15,7 +14,7 @@ import lmdb
 from zlmdb.errors import ConfigError, DatabaseError, WrongThread, WrongType
 from zlmdb.storage import faults
 from zlmdb.storage.environment import Environment
-from zlmdb.storage.holders import check_writer
+from zlmdb.storage.holders import RunningTransaction, check_writer, name_of
 from zlmdb.storage.pacing import Pacing, paced
 from zlmdb.storage.savepoints import ALONE, Savepoint, Unrevertable
 from zlmdb.storage.stats import TransactionStats, counted
@@ -24,18 +23,6 @@ _get_ident = threading.get_ident
 KEEP: Final = (True, False)
 """LMDB's arguments ``dupdata`` and ``overwrite``, in their places: by name they cost a quarter of a put more."""
 _not_running: Final = faults.not_running
-
-
-@dataclass(frozen=True, slots=True)
-class RunningTransaction:
-    """A transaction that runs: its ``kind`` ("read" or "write"), its thread's name, its ``age`` in seconds."""
-
-    kind: str
-    thread: str
-    age: float
-
-    def __str__(self) -> str:
-        return f"{self.kind} transaction of thread {self.thread}, running for {self.age:.1f} s"
 
 
 class Transaction:
@@ -409,12 +396,8 @@ class Transaction:
         """Say which thread runs this transaction and for how long; None if it does not run."""
         if self._raw is None:
             return None
-        names = {thread.ident: thread.name for thread in threading.enumerate()}
-        return RunningTransaction(
-            kind="write" if self.write else "read",
-            thread=names.get(self.thread, str(self.thread)),
-            age=self.environment.clock() - self.began,
-        )
+        age = self.environment.clock() - self.began
+        return RunningTransaction("write" if self.write else "read", name_of(self.thread), age)
 
     def describe(self) -> str:
         """Say what kind of transaction this is, which thread holds it and for how long."""
