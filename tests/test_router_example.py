@@ -17,8 +17,10 @@ import pytest
 from examples.router.comparison import differences
 from examples.router.measure import Durations, Heartbeat, percentile
 from examples.router.parameters import status_of
-from tests.router_bench import PATIENCE, ROOT, Router
+from tests.router_bench import PATIENCE, ROOT, Router, start
 from zlmdb import errors
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -269,6 +271,16 @@ def test_the_demonstration_runs_without_a_terminal_and_leaves_nothing_running(tm
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing that was acknowledged is lost" in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_publisher_without_a_router_says_so(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+    process = start("--url", url, "--log", str(tmp_path / "log"), module="examples.router.publisher")
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert said.startswith(f"no router answers at {url}: ")
+    assert "Traceback" not in said
 
 
 # --- the comparison

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
-from twisted.internet.defer import Deferred, gatherResults
+from twisted.internet.defer import Deferred, DeferredList, gatherResults
 from twisted.internet.task import deferLater, react
 
 from examples.router.client import Client
@@ -55,6 +55,7 @@ class Demonstration:
         self._console = console
         self._programs: list[Program] = []
         self._clients: list[Client] = []
+        self._first: Deferred[None] = Deferred()  # fires with the first event that is delivered live
         self.findings = Findings()
         reactor.addSystemEventTrigger("before", "shutdown", self._kill)  # for an end before the end
 
@@ -77,6 +78,7 @@ class Demonstration:
         stream.addErrback(lambda _: None)  # the router may well cut it
         log = self._directory / "acknowledged.jsonl"
         publisher = self._start("examples.router.publisher", "--url", client.address, "--log", log, "--interval", 0)
+        await self._begun(publisher)
         self._say(f"live metrics of this machine for {self._seconds:g} seconds, to {client.address}")
         await deferLater(self._reactor, self._seconds)
         self._say("SIGTERM to the router, in the middle of the traffic")
@@ -118,6 +120,14 @@ class Demonstration:
 
     def _received(self, _event: dict[str, Any]) -> None:
         self.findings.live += 1
+        if not self._first.called:
+            self._first.callback(None)
+
+    async def _begun(self, publisher: Program) -> None:
+        """Wait for the first event: on a busy machine a process may take seconds to start."""
+        await DeferredList([self._first, publisher.ended()], fireOnOneCallback=True)
+        if not publisher.running:
+            await self._end_of(publisher, "the publisher")
 
     def _start(self, module: str, *arguments: object) -> Program:
         program = Program(self._reactor, module, *arguments)

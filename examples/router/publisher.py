@@ -94,7 +94,10 @@ async def main(reactor: Any) -> None:
         if options.seconds is not None:
             reactor.callLater(options.seconds, publisher.end)
         reactor.addSystemEventTrigger("before", "shutdown", publisher.end)
-        await client.login(options.authid)
+        try:
+            await client.login(options.authid)
+        except GONE as gone:
+            raise SystemExit(f"no router answers at {options.url}: {gone}") from gone
         await publisher.run(options.in_flight)
     summary = {"acknowledged": publisher.acknowledged, "refused": publisher.refused}
     print(json.dumps(summary, allow_nan=False), flush=True)
