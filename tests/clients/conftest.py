@@ -7,4 +7,4 @@ import pytest
 
 collect_ignore_glob = [] if find_spec("crossbar") else ["test_*.py"]
 
-pytest.register_assert_rewrite("tests.clients.node")
+pytest.register_assert_rewrite("tests.clients.node", "tests.crossbar.node")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""These tests run in the environment of ``make test-crossbar`` alone, which has the published router."""
+"""These tests run in the environment of ``make test-crossbar`` alone, which has the published programs."""
 
 from importlib.util import find_spec
 

@@ -22,7 +22,7 @@ THEIRS = [str(Path(sys.executable).with_name("crossbar"))]
 READY = "NODE_BOOT_COMPLETE"
 PATIENCE = 120.0  # seconds for anything that a node or a client does
 NEVER = 3_600_000  # milliseconds; no test lives to see it
-_ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": "1"}
 _PID = re.compile(r"Running as PID (\d+)")
 
 
@@ -48,13 +48,14 @@ def realm(name: str, store: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "roles": roles, "store": {"type": "cfxdb", **store}}
 
 
-def configuration(port: int, realms: list[dict[str, Any]], cookies: str = "cookies") -> dict[str, Any]:
+def configuration(port: int, realms: list[dict[str, Any]], cookies: dict[str, Any]) -> dict[str, Any]:
     """A node with one router; the paths of its stores are relative to the node's directory, as the router has them."""
     principals = {name: {"ticket": "secret", "role": "user"} for name in ("alice", "bob")}
+    store = {"type": "database", "path": "cookies", **cookies}
     transport = {
         "type": "websocket",
         "endpoint": {"type": "tcp", "port": port, "interface": "127.0.0.1"},
-        "cookie": {"name": "cbtid", "length": 24, "max_age": 86400, "store": {"type": "database", "path": cookies}},
+        "cookie": {"name": "cbtid", "length": 24, "max_age": 86400, "store": store},
         "auth": {
             "anonymous": {"type": "static", "role": "anonymous"},
             "ticket": {"type": "static", "principals": principals},
@@ -67,7 +68,7 @@ def configuration(port: int, realms: list[dict[str, Any]], cookies: str = "cooki
 class Node:
     """``with Node(folder, store) as node``: runs from its ``ready`` output until SIGTERM; ``output`` is all it said.
 
-    ``store`` is the configuration of the store of ``realm1``; ``realms`` are more of them.
+    ``store`` and ``cookies`` are the configurations of the stores, of ``realm1`` and its cookies; ``realms`` are more.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Node:
         store: dict[str, Any],
         *realms: dict[str, Any],
         command: list[str] | None = None,
+        cookies: dict[str, Any] | None = None,
         kind: str = "edge",
         ready: str = READY,
     ) -> None:
@@ -86,7 +88,8 @@ class Node:
         self._ready = ready
         self._is_over = False
         self._command = [*(command or OURS), kind]
-        self._configuration = configuration(self.port, [realm("realm1", {"path": "realm", **store}), *realms])
+        realms = (realm("realm1", {"path": "realm", **store}), *realms)
+        self._configuration = configuration(self.port, [*realms], cookies or {})
         self._lines: queue.Queue[str | None] = queue.Queue()
 
     @property
@@ -102,13 +105,13 @@ class Node:
 
     def check(self) -> subprocess.CompletedProcess[str]:
         command = self.arguments("check")
-        return subprocess.run(command, capture_output=True, text=True, check=False, env=_ENVIRONMENT, timeout=PATIENCE)
+        return subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=PATIENCE)
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
             [*self.arguments("start"), "--color", "false"],
             cwd=self.folder,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -186,7 +189,7 @@ class Client:
         command = [sys.executable, str(HERE / "client.py"), self._request]
         self._process = subprocess.Popen(
             command,
-            env=_ENVIRONMENT,
+            env=ENVIRONMENT,
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
