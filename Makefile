@@ -6,41 +6,37 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 TESTS ?= tests
-CLIENTS := build/clients
+# a process for each core, which take tests from each other when they have none left
+PROCESSES ?= -n auto --dist worksteal
+SELECT ?=
+PROGRAMS := build/programs
 COMPAT := build/compat
-CROSSBAR := build/crossbar
 BROWSER := build/browser
 
-.PHONY: demo test test-optimized test-compat test-clients test-crossbar test-browser lint format types bench bench-check soak stub clean
+.PHONY: demo environments test test-optimized test-compat test-clients test-crossbar test-browser lint format types bench bench-check soak stub clean
 
 demo: $(STAMP)
 	$(BIN)/python -m examples.router.demo
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest $(PROCESSES) -m '$(SELECT)' $(TESTS)
 
 # asserts are for internal invariants only: everything must hold without them
 test-optimized: $(STAMP)
-	PYTHONOPTIMIZE=1 $(BIN)/python -O -m pytest $(TESTS)
+	PYTHONOPTIMIZE=1 $(BIN)/python -O -m pytest $(PROCESSES) -m '$(SELECT)' $(TESTS)
 
 # the published programs that use zlmdb, in an environment of their own that has this package in its place
-test-clients: $(CLIENTS)/.installed
-	$(CLIENTS)/bin/python -m pytest -c tests/clients/pytest.ini tests/clients
+test-clients: $(PROGRAMS)/.installed
+	$(PROGRAMS)/bin/python -m pytest $(PROCESSES) -c tests/clients/pytest.ini tests/clients
 
-$(CLIENTS)/.installed: pyproject.toml tests/clients/requirements.txt
-	$(PYTHON) -m venv $(CLIENTS)
-	$(CLIENTS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(CLIENTS)/bin/python -m pip install --quiet --editable . --requirement tests/clients/requirements.txt
-	touch $@
+# the published router with our stores
+test-crossbar: $(PROGRAMS)/.installed
+	$(PROGRAMS)/bin/python -m pytest $(PROCESSES) -c tests/crossbar/pytest.ini tests/crossbar
 
-# the published router with our stores, in an environment of its own
-test-crossbar: $(CROSSBAR)/.installed
-	$(CROSSBAR)/bin/python -m pytest -c tests/crossbar/pytest.ini tests/crossbar
-
-$(CROSSBAR)/.installed: pyproject.toml tests/crossbar/requirements.txt
-	$(PYTHON) -m venv $(CROSSBAR)
-	$(CROSSBAR)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
-	$(CROSSBAR)/bin/python -m pip install --quiet --editable ".[stores]" --requirement tests/crossbar/requirements.txt
+$(PROGRAMS)/.installed: pyproject.toml tests/clients/requirements.txt
+	$(PYTHON) -m venv $(PROGRAMS)
+	$(PROGRAMS)/bin/python -m pip install --quiet --upgrade "pip>=25.1"
+	$(PROGRAMS)/bin/python -m pip install --quiet --editable ".[stores]" --requirement tests/clients/requirements.txt
 	touch $@
 
 # the page of examples/router in a headless Chromium, which is installed where apt-get can; without it they are skipped
@@ -57,7 +53,10 @@ $(BROWSER)/.installed: pyproject.toml tests/browser/requirements.txt
 
 # files written by the published package, in an environment of its own, read by ours, and the other way round
 test-compat: $(STAMP) $(COMPAT)/.installed
-	$(BIN)/python -m pytest tests/compat
+	$(BIN)/python -m pytest $(PROCESSES) tests/compat
+
+# what test-compat, test-clients and test-crossbar need beyond .venv
+environments: $(COMPAT)/.installed $(PROGRAMS)/.installed
 
 $(COMPAT)/.installed: tests/compat/requirements.txt
 	$(PYTHON) -m venv $(COMPAT)

@@ -21,6 +21,8 @@ from benchmarks.data import Data
 from benchmarks.installing import PeerFailed
 from benchmarks.rows import ASYNCHRONOUS, BY_HAND, Row
 
+pytestmark = pytest.mark.slow
+
 DATA = Data(100, 0)
 
 

@@ -19,6 +19,8 @@ from benchmarks import report
 from benchmarks.results import Expense, Findings, Lateness, Result, target_of
 from benchmarks.rows import ASYNCHRONOUS, BY_HAND, COSTS, SYNCHRONOUS, Cost, Row
 
+pytestmark = pytest.mark.slow
+
 TINY = ["--records=100", "--counted=100", "--records-of-scan=100", "--rounds=1", "--no-peers"]
 ROW = Row("read_dict", "point read to dict", 0.5)
 COST = Cost("import", "import zlmdb", 60, "ms")

@@ -18,6 +18,8 @@ from examples.login import passwords
 from tests.cookie_stores import exact_indexes
 from zlmdb_cookiestore import BlockingCookieStore
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 PATIENCE = 60  # seconds; only a server that hangs gets there
 PASSWORD = "correct horse ü"

@@ -27,6 +27,8 @@ from zlmdb import errors
 from zlmdb.orm.check import check
 from zlmdb.orm.sets import SetMap
 
+pytestmark = pytest.mark.slow
+
 FIELDS = {"email": (False, True), "phone": (True, True), "role": (False, False), "team": (True, False)}
 """Indexed field of a person: nullable, unique."""
 

@@ -1,7 +1,11 @@
 # SPDX-License-Identifier: MIT
 """The benchmark of the history runs to its end, and says what it looked for; its times are not judged here."""
 
+import pytest
+
 from tests.crash.processes import run_python
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_benchmark_finds_what_it_put_there() -> None:

@@ -14,7 +14,7 @@ import zlmdb
 from tests.crash.processes import Child, acked
 from zlmdb_eventhistory import Event, EventHistory, Pattern, Subscription
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 TOPICS = [f"com.{kind}.{number}" for kind in "ab" for number in range(5)] + ["org.kept"]
 KEPT = Subscription("org.kept")

@@ -12,6 +12,8 @@ import pytest
 
 from tests.router_bench import PATIENCE, Router, start
 
+pytestmark = pytest.mark.slow
+
 TWO_FAULTS = """{"stores": [
     {"type": "cookiestore", "path": "c", "length": 5},
     {"type": "realmstor", "name": "realmstore"}

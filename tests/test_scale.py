@@ -17,6 +17,8 @@ import pytest
 
 import zlmdb
 
+pytestmark = pytest.mark.slow
+
 MILLION = 1_000_000
 VALUE = b"v" * 32  # so that the table has some 50 MB
 LARGE = 64 << 20

@@ -22,6 +22,8 @@ from zlmdb import errors
 from zlmdb.orm.check import check
 from zlmdb.orm.sets import SetMap
 
+pytestmark = pytest.mark.slow
+
 Records = dict[bytes, bytes]
 
 

@@ -9,12 +9,11 @@ import pytest
 from tests.crash import kill_rounds
 from tests.crash.processes import run_python
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 ROUNDS = 100
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("lib_version", ["0.9", "1.0"])
 def test_every_acknowledged_transaction_survives_every_kill(tmp_path: Path, lib_version: str) -> None:
     output = run_python([kill_rounds.__file__, tmp_path / "db", lib_version, str(ROUNDS), "1"], timeout=240)

@@ -13,7 +13,7 @@ from tests.crash.processes import run_python
 from tests.crash.random_writes import Store
 from tests.crash.recording import Keep, Recording, keeping, record
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 COUNT = 60
 CUTS = 70

@@ -13,7 +13,7 @@ from tests.crash import realm_traffic
 from tests.crash.processes import Child
 from tests.crash.realm_traffic import STORES, missing
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 
 def ended(folder: Path, durability: str, how: str, after: int, number: signal.Signals) -> tuple[list[str], str]:

@@ -13,7 +13,7 @@ from tests.crash import realm_traffic
 from tests.crash.processes import run_python
 from tests.crash.recording import Keep, Recording, keeping, record
 
-pytestmark = pytest.mark.crash
+pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 COUNT = 150
 READER = """
