@@ -74,3 +74,6 @@ class ValueCodec(Generic[V]):
     plainly: Callable[[bytes], V] | None = None
     """What ``decode`` calls for bytes among which there is no `MARK`, if it does no more: a call less for each record.
     It raises what it likes."""
+    filled: tuple[Callable[[bytes], Any], type, int, Callable[[Any], Any], Callable[[Any, Any], None]] | None = None
+    """What ``decode`` does for such bytes otherwise, for those who do it without a call: load a dict, and if it has the
+    ``size`` fields of the class (`has_all` raises if not), put it into a new instance (`set_dict`)."""

@@ -150,7 +150,8 @@ def cbor_codec(conversion: Conversion) -> ValueCodec[Any]:
     if filling is None:
         return ValueCodec("Cbor", encode, _converting_decoder(from_plain), verify=_verify_cbor)
     encode, decode = _filled_encoder(filling, encode), _filled_decoder(filling, from_plain)
-    return ValueCodec("Cbor", encode, decode, verify=_verify_cbor)
+    filled = (cbor2.loads, filling.cls, filling.size, filling.has_all, filling.set_dict)
+    return ValueCodec("Cbor", encode, decode, verify=_verify_cbor, filled=filled)
 
 
 def _cbor_encoder(to_plain: Callable[[Any], Any] | None) -> Callable[[Any], bytes]:

@@ -90,6 +90,7 @@ class MapBase(MapNames, Generic[K, V]):
         self._encode = self._value.encode
         self._decode = self._value.decode
         self._plainly = self._value.plainly
+        self._filled = self._value.filled
         self._indexes: dict[str, Index] = {}
         self._index_attached_to: MapBase[Any, Any] | None = None
         self._environment: Environment | None = None
@@ -103,6 +104,7 @@ class MapBase(MapNames, Generic[K, V]):
         self._end: bytes | None = None
         self._encode_key: Callable[[K], bytes] = self._unattached
         self._uuid: type | None = None  # UUID where keys are UUIDs, which are then encoded in place: the commonest kind
+        self._above = 0  # the slot above the bits of a UUID: one sum takes less time than two bytes objects
         if isinstance(slot, int) and not isinstance(slot, bool):
             FIXED_SLOTS.add(self._checked(slot))
             self.bind(slot, None)
@@ -171,6 +173,7 @@ class MapBase(MapNames, Generic[K, V]):
         self._home = environment.key if environment else None
         self._encode_key = self._key.encode
         self._uuid = UUID if self._key is UUID_KEY else None
+        self._above = slot << 128
 
     def unbind(self) -> None:
         """Forget the slot: the transaction that allocated it was rolled back."""

@@ -42,7 +42,7 @@ class BoundMap(MutableMapping[K, V]):
         map_ = self._quick
         try:  # all that goes well goes this way, as in `Map`
             if key.__class__ is map_._uuid:
-                data = self._txn.fetch(map_._prefix + key.int.to_bytes(16, "big"))  # type: ignore[attr-defined]
+                data = self._txn.fetch((map_._above + key.int).to_bytes(18))  # type: ignore[attr-defined]
             else:
                 data = self._txn.fetch(map_._prefix + map_._encode_key(key))
             if data.__class__ is bytes:

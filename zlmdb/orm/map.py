@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 D = TypeVar("D")
 
 MISSING: Final[Any] = object()
+_new: Final[Any] = object.__new__
 
 
 class Map(RangeReads[K, V]):
@@ -46,12 +47,21 @@ class Map(RangeReads[K, V]):
             home = self._environment
             if home is None or txn.environment is home:
                 if key.__class__ is self._uuid:
-                    data = txn.fetch(self._prefix + key.int.to_bytes(16, "big"))  # type: ignore[attr-defined]
+                    data = txn.fetch((self._above + key.int).to_bytes(18))  # type: ignore[attr-defined]
                 else:
                     data = txn.fetch(self._prefix + self._encode_key(key))
                 if data.__class__ is bytes:
-                    plainly = self._plainly
-                    return self._decode(data) if plainly is None or MARK in data else plainly(data)
+                    if MARK in data:
+                        return self._decode(data)
+                    if (filled := self._filled) is not None:
+                        loads, cls, size, has_all, set_dict = filled
+                        plain = loads(data)
+                        if plain.__class__ is dict and len(plain) == size:
+                            has_all(plain)
+                            value: V = _new(cls)
+                            set_dict(value, plain)
+                            return value
+                    return self._decode(data) if (plainly := self._plainly) is None else plainly(data)
                 if data is None:
                     return None
         except EngineError as exc:  # LMDB says it once: after that the transaction cannot go on
@@ -73,7 +83,7 @@ class Map(RangeReads[K, V]):
                 self._pair(item)
             limit = txn.max_key_size
             if key.__class__ is self._uuid:
-                raw = self._prefix + key.int.to_bytes(16, "big")  # type: ignore[attr-defined]
+                raw = (self._above + key.int).to_bytes(18)  # type: ignore[attr-defined]
             else:
                 raw = self._prefix + self._encode_key(key)
             data = self._encode(value)
@@ -297,7 +307,15 @@ class Map(RangeReads[K, V]):
                     return None
                 data = txn.fetch(self._prefix + owner)
                 if data.__class__ is bytes:
-                    return self._decode(data)
+                    if (filled := self._filled) is None or MARK in data:
+                        return self._decode(data)
+                    loads, cls, size, has_all, set_dict = filled
+                    plain = loads(data)
+                    if plain.__class__ is dict and len(plain) == size:
+                        has_all(plain)
+                        value: V = _new(cls)
+                        set_dict(value, plain)
+                        return value
         except EngineError as exc:
             raise txn.failed(exc) from exc
         except Exception:  # noqa: BLE001, S110  the careful way finds out again, and says it better
