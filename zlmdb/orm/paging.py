@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -70,6 +69,8 @@ class Query:
 
     def _digest(self, key: bytes) -> bytes:
         asked = (self.map.kind, self.low, self.high, self.reverse, key)
+        import hashlib  # four milliseconds, for those who page
+
         return hashlib.blake2b(repr(asked).encode(), digest_size=_DIGEST, usedforsecurity=False).digest()
 
     def _bad(self, token: object) -> BadToken:
