@@ -26,7 +26,7 @@ class MapFace(Generic[K, V]):
 
     Nothing else raises: bad input, and use after closing (`DatabaseClosed`), fail what is awaited. Writes are
     submitted when they are called, awaited or not, and so are written in the order of the calls. They are
-    checked and encoded then, so the value may be changed afterwards; not so with more than 256 items in one
+    checked and encoded then, so the value may be changed afterwards; not so with more than 32 items in one
     `put_many` or `delete_many`. They are answered after their commit; `put` and `put_many` alone follow the
     ``durability`` asked for, since they answer nothing. Reads see what is committed. A set-valued map gives plain
     sets, `page` and `iterate` frozen ones.
@@ -99,14 +99,14 @@ class MapFace(Generic[K, V]):
     def put_many(self, items: Iterable[tuple[K, V]], *, durability: Durability | None = None) -> Awaitable[None]:
         """Store records, all or none.
 
-        Of more than 256 the others are checked and encoded on the writer's thread, so that the loop has its
+        Of more than 32 the others are checked and encoded on the writer's thread, so that the loop has its
         turns meanwhile: until the answer, which comes after the commit whatever the durability, their values
         must not be changed. The order of calls is kept all the same.
         """
         return self._write(self._calls.put_many, items, durability)
 
     def delete_many(self, keys: Iterable[K]) -> Awaitable[int]:
-        """Delete records, all or none, and return how many there were; more than 256 as `put_many` does."""
+        """Delete records, all or none, and return how many there were; more than 32 as `put_many` does."""
         return self._write(self._calls.delete_many, keys)
 
     def count(self, prefix: Any = None) -> Awaitable[int]:
