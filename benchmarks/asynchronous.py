@@ -59,8 +59,9 @@ class Loops:
     def lateness(self) -> list[Lateness]:
         """Return how late the loops were while events were written."""
         late = [Lateness(**found) for answer in self._asked(LATENESS) for found in answer["lateness"]]
-        by_hand = next((found.events_per_second for found in late if found.title == BY_HAND), None)
-        return [replace(found, by_hand=by_hand) for found in late]
+        for by_hand in [found for found in late if found.title == BY_HAND]:
+            late = [replace(found, by_hand=by_hand.events_per_second, by_hand_p99=by_hand.p99) for found in late]
+        return late
 
     def _asked(self, line: str, *, backwards: bool = False) -> list[dict[str, Any]]:
         """Return the answers of the processes that run, one after the other."""

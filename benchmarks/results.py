@@ -9,7 +9,7 @@ from math import sqrt
 from statistics import median, quantiles
 from typing import Final
 
-from benchmarks.rows import EVENTS_BY_HAND, EVENTS_PER_SECOND, LATENESS, LATEST, P99, Cost, Row
+from benchmarks.rows import EVENTS_BY_HAND, EVENTS_PER_SECOND, LATENESS, LATEST, P99, P99_BY_HAND, Cost, Row
 
 _LARGEST_UNCERTAINTY: Final = 0.03  # of the target: what is noisier than that does not excuse more
 
@@ -113,20 +113,35 @@ class Expense:
         return quotient(self.rounds, name, "by hand")
 
     @property
+    def limit(self) -> float:
+        """The most on this machine: more by as much as the existing package needs more."""
+        existing = self.value("existing")
+        if existing is None or self.cost.existing is None:
+            return self.cost.limit
+        return self.cost.limit * max(1.0, existing / self.cost.existing)
+
+    @property
     def missed(self) -> str | None:
         """What exceeds the limit; None if nothing does."""
         value = self.value("ours")
-        if value is not None and value <= self.cost.limit:
+        if value is not None and value <= self.limit:
             return None
         found = "not measured" if value is None else f"{value:.3g} {self.cost.unit}"
-        return f"{self.cost.name} ({self.cost.title}): {found}, target <= {self.cost.limit:g} {self.cost.unit}"
+        return f"{self.cost.name} ({self.cost.title}): {found}, target {limit_of(self)}"
+
+
+def limit_of(expense: Expense) -> str:
+    """Say what the limit of a cost is, and, where it is more on this machine, what it is there."""
+    limit = f"<= {expense.cost.limit:g} {expense.cost.unit}"
+    return limit if expense.limit == expense.cost.limit else f"{limit} ({expense.limit:.3g} here)"
 
 
 @dataclass
 class Lateness:
     """How late the event loop was while one writer was at work.
 
-    ``by_hand`` is the rate of the writer that is written by hand, if it was measured in the same run.
+    ``by_hand`` is the rate of the writer that is written by hand, if it was measured in the same run, and
+    ``by_hand_p99`` how late the loop was then.
     """
 
     title: str
@@ -134,6 +149,7 @@ class Lateness:
     max: float
     events_per_second: float
     by_hand: float | None = None
+    by_hand_p99: float | None = None
 
     @property
     def ours(self) -> bool:
@@ -146,9 +162,14 @@ class Lateness:
         return EVENTS_PER_SECOND * (1.0 if self.by_hand is None else min(1.0, self.by_hand / EVENTS_BY_HAND))
 
     @property
+    def latest(self) -> float:
+        """How late the loop may be on this machine, but for one time in a hundred: later as code written by hand is."""
+        return P99 * (1.0 if self.by_hand_p99 is None else max(1.0, self.by_hand_p99 / P99_BY_HAND))
+
+    @property
     def missed(self) -> str | None:
         """What exceeds a limit; None if nothing does, or there are no limits."""
-        enough = self.p99 <= P99 and self.max <= LATEST and self.events_per_second >= self.least
+        enough = self.p99 <= self.latest and self.max <= LATEST and self.events_per_second >= self.least
         if enough or not self.ours:
             return None
         found = f"p99 {self.p99 * 1000:.2f} ms, max {self.max * 1000:.2f} ms, {self.events_per_second:,.0f} events/s"
@@ -156,9 +177,10 @@ class Lateness:
 
 
 def lateness_target(late: Lateness) -> str:
-    """Say what the three limits are, and, where the rate is less on this machine, what it is there."""
-    target = f"p99 <= {P99 * 1000:g} ms, max <= {LATEST * 1000:g} ms, >= {EVENTS_PER_SECOND:,} events/s"
-    return target if late.least == EVENTS_PER_SECOND else f"{target} ({late.least:,.0f} here)"
+    """Say what the three limits are, and, where they are others on this machine, what they are there."""
+    p99 = "" if late.latest == P99 else f" ({late.latest * 1000:.2g} here)"
+    least = "" if late.least == EVENTS_PER_SECOND else f" ({late.least:,.0f} here)"
+    return f"p99 <= {P99 * 1000:g} ms{p99}, max <= {LATEST * 1000:g} ms, >= {EVENTS_PER_SECOND:,} events/s{least}"
 
 
 Found = Result | Expense | Lateness

@@ -172,7 +172,7 @@ def test_every_writer_knows_the_rate_of_what_is_written_by_hand() -> None:
     reactor = FakeProcess({}, {"lateness": [late("idle", 0), late(BY_HAND, 1e5), late("ours: fn", 2e5)]})
     found = loops(reactor, FakeProcess({}, {"lateness": [late("ours, asyncio: fn", 2e5)]})).lateness()
     assert [one.title for one in found] == ["idle", BY_HAND, "ours: fn", "ours, asyncio: fn"]
-    assert {one.by_hand for one in found} == {1e5}
+    assert {(one.by_hand, one.by_hand_p99) for one in found} == {(1e5, 0.0)}
 
 
 class FakePackage:

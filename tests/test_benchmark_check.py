@@ -112,6 +112,15 @@ def test_a_cost_above_its_limit_is_missed_whatever_its_ratio() -> None:
     assert expense.ratio("ours") == 0.5
 
 
+def test_a_limit_is_higher_where_the_existing_package_needs_more_too() -> None:
+    cost = Cost("import", "import zlmdb", 60, "ms", existing=130)
+    assert Expense(cost, [{"ours": 90.0, "existing": 195.0}]).missed is None
+    missed = Expense(cost, [{"ours": 91.0, "existing": 195.0}]).missed
+    assert missed == "import (import zlmdb): 91 ms, target <= 60 ms (90 here)"
+    assert Expense(cost, [{"ours": 60.0, "existing": 65.0}]).missed is None, "and never lower"
+    assert Expense(cost, [{"ours": 61.0}]).missed is not None
+
+
 @pytest.mark.parametrize(("p99", "latest", "rate"), [(0.0011, 0.004, 3e5), (0.001, 0.0051, 3e5), (0.001, 0.005, 1e5)])
 def test_each_limit_of_lateness_counts_for_ours_alone(p99: float, latest: float, rate: float) -> None:
     missed = Lateness("ours: db.write(fn)", p99, latest, rate).missed
@@ -132,7 +141,20 @@ def test_the_rate_of_lateness_is_lower_where_code_written_by_hand_is_slower_too(
     assert late(2e5, 1e6).missed is None, "and never higher"
     assert late(199_999, 1e6).missed is not None
     assert late(199_999, None).missed is not None
-    assert Lateness("ours: db.write(fn)", 0.0011, 0.005, 2e5, 220_000).missed is not None, "lateness stays as it is"
+    assert Lateness("ours: db.write(fn)", 0.0011, 0.005, 2e5, 220_000).missed is not None, "the lateness by itself"
+
+
+def test_the_loop_may_be_later_where_it_is_under_code_written_by_hand_too() -> None:
+    def late(p99: float, by_hand_p99: float | None, latest: float = 0.005) -> Lateness:
+        return Lateness("ours: db.write(fn)", p99, latest, 2e5, 1e6, by_hand_p99)
+
+    assert late(0.002, 0.001).missed is None
+    missed = late(0.0021, 0.001).missed
+    assert missed is not None
+    assert missed.endswith("target p99 <= 1 ms (2 here), max <= 5 ms, >= 200,000 events/s")
+    assert late(0.001, 0.0001).missed is None, "and never less"
+    assert late(0.0011, None).missed is not None
+    assert late(0.001, 0.001, 0.0051).missed is not None
 
 
 def test_the_report_names_versions_ratios_and_what_is_missed() -> None:
