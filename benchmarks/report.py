@@ -171,7 +171,7 @@ def markdown(findings: Findings, about: dict[str, str]) -> str:
         "absolute times say only how large the work was. Rows short of their target were measured a second time with",
         "twice the rounds, if the command says `--check`, and all rounds count. Where code written by hand has a lower",
         "ratio than it had on the machine of the targets, the target is lower by as much; the column says both.",
-        "So it is with the lateness under code written by hand, and with the import of the existing package.",
+        "So it is with the lateness under code written by hand, and with what the existing package needs to be opened.",
         "What is short of it by less than the standard error of the median is within noise.",
         "",
     ]

@@ -64,7 +64,7 @@ ASYNCHRONOUS: Final = (
 
 COSTS: Final = (
     Cost("import", "import zlmdb", 60, "ms", 130),
-    Cost("open", "open a database, attach 60 tables", 20, "ms"),
+    Cost("open", "open a database, attach 60 tables", 20, "ms", 12.9),
     Cost("memory", "memory that scans add", 4, "MiB"),
 )
 
