@@ -196,7 +196,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=20)
     parser.add_argument("--directory", help="where the database is to be; by default the temporary directory")
     options = parser.parse_args()
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 140)  # a log has 80 columns, too few
 
     async def run(reactor: Any) -> None:
         with tempfile.TemporaryDirectory(prefix="zlmdb-soak-", dir=options.directory) as directory:
