@@ -158,12 +158,17 @@ class Map(RangeReads[K, V]):
         """Plan ``m[txn, key] = value``; ``max_key_size`` (bytes) is that of the database."""
         if not self._indexes:
             try:
-                raw, data = self._prefix + self._encode_key(key), self._encode(value)
+                if key.__class__ is self._uuid:
+                    raw = (self._above + key.int).to_bytes(18)  # type: ignore[attr-defined]
+                else:
+                    raw = self._prefix + self._encode_key(key)
+                data = self._encode(value)
             except Exception:  # noqa: BLE001  the careful way finds out again, and says it better
                 raw, data = self.raw_key(key), self.raw_value(value)
             if len(raw) > max_key_size:
                 self.check_length(raw, max_key_size)
-            return PlainPut(self, raw, bytes(data))  # the caller may change an array meanwhile
+            # a copy of all but bytes: the caller may change an array meanwhile
+            return PlainPut(self, raw, data if data.__class__ is bytes else bytes(data))
         raw, data, entries = self._planned(key, value, max_key_size)
         return Plan(self, len(raw) + len(data), lambda txn: statements.upsert(self, txn, raw, data, entries))
 

@@ -158,10 +158,8 @@ class Environment:
             except BaseException as again:  # noqa: BLE001 - sorted out above
                 exc = again
 
-    def begin_where_loops_run(self, txn: Any) -> Any:
-        """Begin LMDB's write transaction for ``txn``; log for whom it waited if its thread runs an event loop."""
-        if txn.thread not in self.loops:
-            return self.begin_raw(write=True, buffers=txn.buffers)
+    def begin_on_loop(self, txn: Any) -> Any:
+        """Begin LMDB's write transaction for ``txn`` on an event loop's thread; log for whom it waited for long."""
         holder = self.writer
         described = "another process" if holder is None else holder.describe()
         began = self.clock()

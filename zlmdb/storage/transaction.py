@@ -95,13 +95,13 @@ class Transaction:
         if self._raw is not None:
             raise faults.TransactionFinished("the transaction runs already", where=self.environment.path)
         environment = self.environment
-        self.thread = _get_ident()
+        self.thread = thread = _get_ident()
         if self.write and environment.writer is not None:
             check_writer(environment)
         try:
             environment.active.add(self)  # before LMDB's own begin, so that a resize cannot miss it
-            if self.write and environment.loops:
-                raw = environment.begin_where_loops_run(self)
+            if self.write and thread in environment.loops:
+                raw = environment.begin_on_loop(self)
             elif self.write or self.buffers:
                 raw = environment.begin_raw(None, None, self.write, self.buffers)  # by name they cost more
             else:
@@ -109,18 +109,15 @@ class Transaction:
         except BaseException as exc:  # noqa: BLE001 - raised again unless it can be mended
             raw = environment.begin_after(exc, self)
         self.began = environment.clock()  # before `_raw`, which shows other threads that it runs
+        self._raw = raw
+        self.fetch = raw.get
         if self.write:
-            self._raw = raw
-            self.fetch = raw.get
             if self._stats is None:
                 self.store, self.erase = raw.put, raw.delete
             else:
                 self.store, self.erase = counted(raw, self._stats)
             self.pace = self.poison = self._savepoint = None
             environment.writer = self
-        else:
-            self._raw = raw
-            self.fetch = raw.get
         return self
 
     def __exit__(

@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
 from zlmdb.workers import Bridge, ReaderPool
-from zlmdb.workers.bridge import nothing, wrong_thread
+from zlmdb.workers.bridge import wrong_thread
 
 T = TypeVar("T")
 
@@ -55,9 +55,8 @@ class ReactorBridge(Bridge):
 
         return stop
 
-    def waiter(self, cancel: Callable[[Any], Any] = nothing) -> Deferred[Any]:
-        """Return a Deferred that calls ``cancel`` with itself when it is cancelled."""
-        return Deferred(cancel)
+    waiter = Deferred  # type: ignore[assignment]  # its only argument is the canceller
+    """Return a Deferred that calls ``cancel`` with itself when it is cancelled."""
 
     def is_settled(self, waiter: Deferred[Any]) -> bool:
         """Tell whether the Deferred has fired."""

@@ -59,19 +59,18 @@ class BatchWriter:
         If there is no room for all of it, it is run again in transactions of half the size, and so on; where one
         operation alone has no room the rest is left, so that nothing overtakes it.
         """
-        result = Written()
-
-        def first() -> list[Operation[Any]]:
-            result.batch = take()
-            return result.batch
-
-        self._transaction(first, result, self._attempt_plainly)
+        result = Written([], 0, None, [])
+        self._transaction(result, self._attempt_all_plainly, take)
         if result.failure is not None:
-            if not result.batch:  # the transaction could not begin
-                result.batch = take()
-            elif result.failure.__class__ is _StorageFailed:
-                result.failure = None
-                self._transaction(lambda: result.batch, result, self._attempt)
+            self._write_again(result, take)
+        return result
+
+    def _write_again(self, result: Written, take: Callable[[], list[Operation[Any]]]) -> None:
+        if not result.batch:  # the transaction could not begin
+            result.batch = take()
+        elif result.failure.__class__ is _StorageFailed:
+            result.failure = None
+            self._transaction(result, self._attempt_all, lambda: result.batch)
         size = len(result.batch)
         while isinstance(result.failure, FULL) and size > 1:
             size = (size + 1) // 2
@@ -79,46 +78,57 @@ class BatchWriter:
             while result.done < len(result.batch) and result.failure is None:
                 part = result.batch[result.done : result.done + size]
                 size = len(part)
-                self._transaction(lambda part=part: part, result, self._attempt)  # type: ignore[misc]
-        return result
+                self._transaction(result, self._attempt_all, part.copy)
 
     def _transaction(
         self,
-        take: Callable[[], list[Operation[Any]]],
         result: Written,
-        attempt: Callable[[Operation[Any], Transaction], None],
+        attempt_all: Callable[[list[Operation[Any]], Transaction], None],
+        take: Callable[[], list[Operation[Any]]],
     ) -> None:
         try:
             with self._begin() as txn:
                 operations = take()
+                if not result.batch:
+                    result.batch = operations
                 self._pace.start()
                 if len(operations) == 1:  # the transaction is its savepoint
                     _run(operations[0], txn)
                 else:
-                    pace = self._pace
-                    for operation in operations:
-                        attempt(operation, txn)
-                        pace()
+                    attempt_all(operations, txn)
                 started = self._clock()
         except BaseException as error:  # noqa: BLE001 - it is the outcome of the operations
             result.failure = error
             return
-        records = sum([operation.records for operation in operations if operation.failure is None])
-        result.commits.append((records, self._clock() - started))
+        took, records = self._clock() - started, 0
+        for operation in operations:
+            if operation.failure is None:
+                records += operation.records
+        result.commits.append((records, took))
         result.done += len(operations)
 
-    def _attempt_plainly(self, operation: Operation[Any], txn: Transaction) -> None:
-        put = operation.job
-        if not isinstance(put, PlainPut):
+    def _attempt_all_plainly(self, operations: list[Operation[Any]], txn: Transaction) -> None:
+        pace = self._pace
+        for operation in operations:
+            put = operation.job
+            if isinstance(put, PlainPut):
+                operation.failure = None  # of an earlier try
+                try:
+                    put(txn)
+                except BaseException as error:
+                    if txn.poison is not None:
+                        raise _StorageFailed from error
+                    operation.failure = error
+            else:
+                self._attempt(operation, txn)
+            pace.left -= 1
+            if pace.left <= 0:
+                pace.rest()
+
+    def _attempt_all(self, operations: list[Operation[Any]], txn: Transaction) -> None:
+        for operation in operations:
             self._attempt(operation, txn)
-            return
-        operation.failure = None  # of an earlier try
-        try:
-            put(txn)
-        except BaseException as error:
-            if txn.poison is not None:
-                raise _StorageFailed from error
-            operation.failure = error
+            self._pace()
 
     def _attempt(self, operation: Operation[Any], txn: Transaction) -> None:
         try:

@@ -29,6 +29,7 @@ class Bridge(ABC):
     def __init__(self) -> None:
         self.thread = threading.get_ident()
         """The loop's thread."""
+        self._answer = self.answer  # one object for all operations: many would call the garbage collector
 
     def arrive(self) -> None:
         """Take the calling thread for the loop's: a reactor may run on another thread than the one that opened."""
@@ -100,9 +101,12 @@ class Bridge(ABC):
 
     def awaiting(self, operation: Operation[T]) -> Awaitable[T]:
         """Return a waiter for an operation."""
-        waiter: Awaitable[T] = self.waiter(operation.take_back)
+        waiter: Awaitable[T] = self.waiter(operation)
         operation.waiter = waiter
-        operation.subscribe(self.answer)
+        if operation.answered:
+            self.answer(operation)
+        else:
+            operation.callback = self._answer
         return waiter
 
     def answer(self, operation: Operation[Any]) -> None:

@@ -78,7 +78,7 @@ class Engine:
         self.max_key_size = database.max_key_size
         self._worker = worker or ThreadWorker(f"zlmdb-writer {database.path}")
         self.writer = Writer(
-            partial(database.begin, write=True),
+            partial(database.begin, True),
             self._worker,
             Outbox(deliver, later),
             sync=partial(database.sync, force=True),

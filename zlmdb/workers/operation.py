@@ -53,9 +53,9 @@ class Operation(Generic[T]):
     """
 
     __slots__ = (
-        "_callback",
         "acknowledged",
         "answered",
+        "callback",
         "durability",
         "failure",
         "job",
@@ -82,7 +82,7 @@ class Operation(Generic[T]):
         self.answered = False  # written and read on the loop's thread only
         self.failure: BaseException | None = None
         self.value: T | None = None
-        self._callback: Callable[[Operation[T]], None] | None = None
+        self.callback: Callable[[Operation[T]], None] | None = None
         self.waiter: Any = None
 
     @property
@@ -98,21 +98,21 @@ class Operation(Generic[T]):
         if self.answered:
             callback(self)
         else:
-            self._callback = callback
+            self.callback = callback
 
-    def take_back(self, _waiter: object = None) -> None:
-        """Cancel it: see `Writer.cancel`."""
+    def __call__(self, _waiter: object) -> None:
+        """Cancel it, see `Writer.cancel`: its waiter is cancelled. A call, for a bound method is one more object."""
         self.writer.cancel(self)
 
     def detach(self) -> bool:
         """Forget the subscriber; return whether there was one."""
-        had, self._callback, self.waiter = self._callback is not None, None, None
+        had, self.callback, self.waiter = self.callback is not None, None, None
         return had
 
     def answer(self) -> None:
         """Tell the subscriber; loop thread only."""
         self.answered = True
-        callback, self._callback = self._callback, None
+        callback, self.callback = self.callback, None
         if callback is not None:
             callback(self)
 

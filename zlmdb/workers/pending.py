@@ -34,15 +34,26 @@ class Pending:
             self._accepted.popleft()
         return bool(self._accepted)
 
-    def add(self, operation: Operation[Any]) -> bool:
+    def add(self, operation: Operation[Any], *, has_waited: bool = False) -> bool:
         """Accept an operation, or let it wait; return whether it was accepted.
+
+        One that ``has_waited``, the first of those, stays where it is.
 
         Raises:
             Backpressure: there is no room and nothing may wait.
         """
-        if not self.waiting and self._accepts(operation):
+        limits, weight = self.limits, operation.records
+        records, size = self.records + weight, self.bytes + operation.size
+        is_full = (records > limits.max_pending or size > limits.max_pending_bytes) and self.records and weight
+        if not is_full and (has_waited or not self.waiting):
+            self.records, self.bytes = records, size
+            operation.state = QUEUED
+            operation.acknowledged = operation.durability != "commit"
+            self._accepted.append(operation)
             return True
-        if self.limits.overflow == "error":
+        if has_waited:
+            return False
+        if limits.overflow == "error":
             raise self._refusal(operation)
         self.waiting += 1
         self._waiting.append(operation)
@@ -54,7 +65,7 @@ class Pending:
         while self._waiting:
             operation = self._waiting[0]
             if operation.state is not CANCELLED:
-                if not self._accepts(operation):
+                if not self.add(operation, has_waited=True):
                     break
                 self.waiting -= 1
                 admitted.append(operation)
@@ -109,18 +120,6 @@ class Pending:
         self._waiting.clear()
         self.waiting = 0
         return left
-
-    def _accepts(self, operation: Operation[Any]) -> bool:
-        """Accept an operation if there is room for it; tell whether there was."""
-        limits = self.limits
-        records, size = self.records + operation.records, self.bytes + operation.size
-        if (records > limits.max_pending or size > limits.max_pending_bytes) and self.records and operation.records:
-            return False
-        self.records, self.bytes = records, size
-        operation.state = QUEUED
-        operation.acknowledged = operation.durability == "queued"
-        self._accepted.append(operation)
-        return True
 
     def _refusal(self, operation: Operation[Any]) -> Backpressure:
         pending, limit, weight, unit = self.records, self.limits.max_pending, operation.records, "records"

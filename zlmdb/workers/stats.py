@@ -26,7 +26,8 @@ class Histogram:
     def add(self, value: float) -> None:
         """Count a value."""
         self.counts[bisect_left(self.bounds, value)] += 1
-        self.largest = max(self.largest, value)
+        if value > self.largest:
+            self.largest = value
 
     def copy(self) -> Histogram:
         """Return a copy that is counted no further."""
@@ -90,7 +91,8 @@ class WriterStats:
         """Count a transaction of ``records`` whose commit took so many seconds."""
         self.batches += 1
         self.records += records
-        self.largest_batch = max(self.largest_batch, records)
+        if records > self.largest_batch:
+            self.largest_batch = records
         self.last_commit = took
         self.total_commit += took
         self.commit_seconds.add(took)

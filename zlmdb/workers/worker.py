@@ -54,17 +54,16 @@ class WorkThread(threading.Thread):
 
     def run(self) -> None:
         """Perform work; a piece that fails is logged and harms nothing else."""
-        while self._perform_one(block=True):
-            pass
+        get = self.queue.get
+        while (work := get()) is not None:
+            perform(work)
+            del work  # so that what it refers to may be collected
         with suppress(Empty):
             while True:  # what the last pieces of work asked for while they ran
-                self._perform_one(block=False)
-
-    def _perform_one(self, *, block: bool) -> bool:
-        work = self.queue.get(block)  # kept no longer than it runs, so that what it refers to may be collected
-        if work is not None:
-            perform(work)
-        return work is not None
+                work = self.queue.get_nowait()
+                if work is not None:
+                    perform(work)
+                del work
 
 
 def perform(work: Work) -> None:

@@ -235,14 +235,11 @@ class Writer:
             self._entering = bool(self._pending)
             self._scheduled = self._entering or self._closing is not None
         if self._entering:
-            self._write_batch()
+            if self._tries:
+                self._sleep(min(_FIRST_PAUSE * 2 ** min(self._tries, 10), _LONGEST_PAUSE))
+            self._settle(self._batches.write(self._take))
         elif self._closing is not None:
             self._end()
-
-    def _write_batch(self) -> None:
-        if self._tries:
-            self._sleep(min(_FIRST_PAUSE * 2 ** min(self._tries, 10), _LONGEST_PAUSE))
-        self._settle(self._batches.write(self._take))
 
     def _take(self) -> list[Operation[Any]]:
         with self._lock:
@@ -250,29 +247,28 @@ class Writer:
             return self._pending.take()
 
     def _settle(self, written: Written) -> None:
-        batch, failure = written.batch, written.failure
+        batch, done, failure = written.batch, written.done, written.failure
+        mark = batch[-1] if batch and batch[-1].job is None else None  # see `Pending.take`
         with self._lock:
-            held = self._hold(batch[written.done :], failure) if failure is not None or self._tries else ()
+            held = self._hold(batch[done:], failure) if failure is not None or self._tries else ()
             ended = [op for op in batch if op not in held] if held else batch
             self._pending.release(ended)
-            marks = [op for op in ended if op.job is None]
-            lost = self._conclude(batch[: written.done], None)
-            lost += self._conclude(ended[written.done :], failure)
+            lost = self._conclude(ended[:done] if failure is not None else ended, None)
+            if failure is not None:
+                lost += self._conclude(ended[done:], failure)
             for records, took in written.commits:
                 self._count(records, took)
-        for mark in marks:
-            if mark.failure is None:
-                self._flush(mark)
-        self._outbox.send([op for op in ended if not op.acknowledged])  # first of all: somebody waits
+            admitted = self._pending.admit() if self._pending.waiting else ()
+            self._scheduled = False
+            if self._closing is not None or self._pending:
+                self._schedule()
+        if mark is not None and mark.state is DONE:
+            self._flush(mark)
         if lost:
             self._log_lost(lost)
-        with self._lock:
-            admitted = self._pending.admit()
-            self._scheduled = False
-            if self._pending or self._closing is not None:
-                self._schedule()
-        if admitted:
-            self._outbox.send([op for op in admitted if op.acknowledged])
+        answers = [op for op in ended if not op.acknowledged]
+        answers += [op for op in admitted if op.acknowledged]
+        self._outbox.send(answers)  # last of all: the loop's thread is not to meet this one at the locks
 
     def _hold(self, rest: list[Operation[Any]], failure: BaseException | None) -> set[Operation[Any]]:
         """Put back what was acknowledged and has no room now, with the marks behind it; lock held."""
@@ -304,18 +300,19 @@ class Writer:
         """Set the final states, ``failure`` being that of all; return those lost after they were acknowledged."""
         lost = []  # lock held
         for operation in operations:
-            operation.failure = failure or operation.failure
-            if operation.failure is None:
-                operation.state = DONE
-            else:
-                operation.state = State.FAILED
-                operation.value = None
-                self._stats.failed += 1
-                if operation.acknowledged:
-                    lost.append(operation)
             operation.job = None
-        self._stats.lost += len(lost)
-        self._lost_before_flush += len(lost)
+            if failure is None and operation.failure is None:
+                operation.state = DONE
+                continue
+            operation.failure = failure or operation.failure
+            operation.state = State.FAILED
+            operation.value = None
+            self._stats.failed += 1
+            if operation.acknowledged:
+                lost.append(operation)
+        if lost:
+            self._stats.lost += len(lost)
+            self._lost_before_flush += len(lost)
         return lost
 
     def _log_lost(self, lost: list[Operation[Any]]) -> None:
