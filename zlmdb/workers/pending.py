@@ -75,20 +75,21 @@ class Pending:
     def take(self) -> list[Operation[Any]]:
         """Remove and return the next batch: within the limits, at least one, and ended by a mark if there is one."""
         batch: list[Operation[Any]] = []
-        limits, accepted = self.limits, self._accepted
+        accepted, most, largest = self._accepted, self.limits.max_batch, self.limits.max_batch_bytes
         records = size = 0
-        while accepted:
-            operation = accepted[0]
+        for operation in accepted:
             if operation.state is CANCELLED:
-                accepted.popleft()
                 continue
             records += operation.records
             size += operation.size
-            full = records > limits.max_batch or size > limits.max_batch_bytes
-            if batch and (full or batch[-1].job is None):
+            if batch and (records > most or size > largest):
                 break
             operation.state = RUNNING
-            batch.append(accepted.popleft())
+            batch.append(operation)
+            if operation.job is None:
+                break
+        while accepted and accepted[0].state is not QUEUED:
+            accepted.popleft()
         return batch
 
     def put_back(self, operations: list[Operation[Any]]) -> None:
