@@ -46,6 +46,42 @@ def test_an_index_given_alone_is_checked_with_its_table(db: zlmdb.Database, sche
     assert check(db, schema.by_role, schema.people, schema.people) == check(db, schema.people)
 
 
+# --- without maps: everything
+
+
+def test_without_maps_all_attached_tables_and_their_indexes_are_checked_and_repaired(
+    db: zlmdb.Database, schema: People
+) -> None:
+    assert check(db) == check(db, schema)
+    planted(db, (raw(EMAIL, b"e7"), None), (raw(TABLE, oid(8)), b"\xff"), (raw(GROUP, b"?"), b""))
+    found = told(db.check())
+    assert ("missing entry", EMAIL, 7) in found
+    assert ("undecodable value", TABLE, 8) in found
+    assert ("undecodable key", GROUP, b"?") in found
+    report = db.check(repair=True)
+    assert report.repaired
+    assert ("missing entry", EMAIL, 7) not in told(report)
+
+
+def test_tables_that_no_map_is_attached_to_are_read_as_the_catalogue_says(tmp_path: Path) -> None:
+    with zlmdb.Database(tmp_path) as db:
+        filled(db)
+    with zlmdb.Database(tmp_path) as db:
+        assert sum(db.check().records.values()) == 117
+        planted(db, (raw(TABLE, oid(8)), b"\xff"), (raw(GROUP, b"?"), b""), (raw(77, b"?"), b""))
+        report = db.check()
+    assert told(report) == [("undecodable value", TABLE, 8), ("undecodable key", GROUP, b"?")]
+    assert (report.unlisted_slots, report.unread_slots) == ([77], [77])
+    assert "not read, because no map of them was given: [77]" in str(report)
+
+
+def test_a_table_attached_twice_is_checked_once(db: zlmdb.Database, schema: People) -> None:
+    other = db.attach(People)
+    planted(db, (raw(EMAIL, b"e7"), None))
+    assert told(db.check()) == [("missing entry", EMAIL, 7)]
+    assert other.people.slot == schema.people.slot
+
+
 # --- the catalogue
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -66,6 +67,19 @@ def test_check_of_damaged_pages_tells_them_and_reads_no_record(path: str) -> Non
     data_file(path).write_bytes(raw)
     assert "no record was read" in run("check", path, code=1).stdout
     assert json.loads(run("check", path, "--json", code=1).stdout)["pages"]
+
+
+@pytest.mark.parametrize(("lib_version", "place", "byte"), [("1.0", 20522, 255), ("0.9", 12330, 1), ("0.9", 16403, 1)])
+def test_check_survives_pages_that_end_the_process_that_opens_them(
+    tmp_path: Path, lib_version: Any, place: int, byte: int
+) -> None:
+    path = str(tmp_path / "damaged")
+    with zlmdb.Database(path, lib_version=lib_version) as db, db.begin(write=True) as txn:
+        zlmdb.MapOidCbor(1).put_many(txn, [(number, {"x": "y" * 50}) for number in range(300)])
+    raw = bytearray(file_of(path))
+    raw[place] = byte
+    data_file(path).write_bytes(raw)
+    assert "problems in the pages of the file" in run("check", path, code=1).stdout
 
 
 def test_check_with_a_schema_finds_what_indexes_lack_and_repairs_it_when_asked(path: str) -> None:

@@ -4,9 +4,11 @@
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 import attrs
+import numpy as np
 import pytest
 
 import zlmdb
@@ -107,6 +109,49 @@ def test_replace_needs_a_record_and_the_expected_value(db: zlmdb.Database) -> No
             words.replace(txn, "a", "3", expected="1")
         assert words.replace(txn, "a", "3", expected="2") == "2"
         assert words[txn, "a"] == "3"
+
+
+class Plain:
+    """A record class that knows no ``==``."""
+
+    def __init__(self, number: float) -> None:
+        self.number = number
+
+    def marshal(self) -> dict[str, float]:
+        return {"number": self.number}
+
+    @staticmethod
+    def parse(plain: dict[str, float]) -> "Plain":
+        return Plain(plain["number"])
+
+
+@pytest.mark.parametrize(
+    ("table", "old", "new"),
+    [
+        (zlmdb.MapOidCbor(7, marshal=Plain.marshal, unmarshal=Plain.parse), Plain(1), Plain(2)),
+        (zlmdb.MapOidCbor(7), {"x": float("nan")}, {"x": 1.0}),
+        (zlmdb.MapOidNumpy(7), np.array([1.0, 2.0]), np.array([2.0])),
+    ],
+    ids=["no ==", "NaN", "array"],
+)
+def test_a_value_just_read_is_the_expected_one(db: zlmdb.Database, table: Any, old: Any, new: Any) -> None:
+    with db.begin(write=True) as txn:
+        table[txn, 1] = old
+        before = txn.get(table.raw_key(1))
+        with pytest.raises(errors.RecordChanged):
+            table.replace(txn, 1, old, expected=new)
+        assert txn.get(table.raw_key(1)) == before
+        table.replace(txn, 1, new, expected=table[txn, 1])
+        assert txn.get(table.raw_key(1)) != before
+
+
+def test_pop_leaves_a_record_that_cannot_be_read(db: zlmdb.Database) -> None:
+    table = zlmdb.MapOidCbor(7)
+    with db.begin(write=True) as txn:
+        txn.put(table.raw_key(1), b"\xff")
+        with pytest.raises(errors.DecodeError):
+            table.pop((txn, 1))
+        assert (txn, 1) in table
 
 
 def test_put_many_is_all_or_nothing(db: zlmdb.Database) -> None:

@@ -13,10 +13,9 @@ import click
 from zlmdb import Database
 from zlmdb.cli.app import Command, json_option, no_lock_option, path_argument, print_json, printable, reading
 from zlmdb.cli.plain import plain
-from zlmdb.cli.tables import Table, as_map, tables
 from zlmdb.errors import ConfigError
-from zlmdb.orm import Map
 from zlmdb.orm.check import Report
+from zlmdb.orm.stored import Table, tables
 from zlmdb.storage.pages import damaged_pages
 
 
@@ -72,17 +71,16 @@ def _imported(reference: str) -> Any:
 
 def _checked(path: str, no_lock: bool, classes: list[Any], limit: int, as_json: bool) -> tuple[Report, list[Table]]:
     """Check what the schemas hold as they read it, all other tables as the catalogue says."""
+    if pages := damaged_pages(path, lock=not no_lock):
+        _tell_pages(pages, limit, as_json)
+        raise click.exceptions.Exit(1)
     with reading(path, no_lock) as db:
-        if pages := damaged_pages(db.environment):
-            _tell_pages(pages, limit, as_json)
-            raise click.exceptions.Exit(1)
-        attached = [db.attach(each) for each in classes]
-        covered = {value.slot for schema in attached for value in vars(schema).values() if isinstance(value, Map)}
+        attached = [db.attach(each) for each in classes]  # kept: what nobody keeps is read as the catalogue says
+        report = db.check(limit=limit)
         with db.begin() as txn:
-            others = [table for table in tables(txn) if table.slot not in covered]
-        maps = {table.slot: as_map(table, db) for table in others}
-        report = db.check(*attached, *(map_ for map_ in maps.values() if map_ is not None), limit=limit)
-    return report, [table for table in others if maps[table.slot] is None]
+            unread = [table for table in tables(txn) if table.slot in report.unread_slots]
+        del attached
+    return report, unread
 
 
 def _repair(path: str, classes: list[Any]) -> dict[str, tuple[int, int]]:
@@ -101,8 +99,7 @@ def _tell_pages(pages: tuple[str, ...], limit: int, as_json: bool) -> None:
 
 def _tell(report: Report, unread: list[Table], as_json: bool) -> None:
     if as_json:
-        skipped = [table.slot for table in unread]
-        print_json({"ok": report.ok, **plain(asdict(report)), "pages": [], "unread_slots": skipped})
+        print_json({"ok": report.ok, **plain(asdict(report)), "pages": []})
         return
     for line in str(report).splitlines():
         click.echo(printable(line))

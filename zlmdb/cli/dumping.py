@@ -19,8 +19,9 @@ from zlmdb.cli.app import (
     target_argument,
 )
 from zlmdb.cli.plain import to_json
-from zlmdb.cli.tables import Table, as_map, chosen, tables
+from zlmdb.cli.tables import chosen
 from zlmdb.orm import Database, Map, SetMap
+from zlmdb.orm.stored import Table, as_map, tables
 from zlmdb.storage import KeyTooLong, LibVersion, Transaction, scan
 from zlmdb.storage.staging import staged
 
@@ -51,7 +52,7 @@ def dump(path: str, table: str | None, kind: str | None, as_json: bool, no_lock:
             out.writelines(rawdump.lines(txn, db.stats()))
             return
         found = [chosen(tables(txn), table)] if table else tables(txn)
-        failed = sum(_dump_table(out, each, as_map(each, db, kind), txn) for each in found)
+        failed = sum(_dump_table(out, each, as_map(each, db.environment, kind), txn) for each in found)
     if failed:
         out.flush()
         click.echo(f"error: {failed} records could not be decoded", err=True)

@@ -22,7 +22,7 @@ from zlmdb.cli.app import (
     print_table,
     reading,
 )
-from zlmdb.cli.tables import Table, tables
+from zlmdb.orm.stored import Table, tables
 from zlmdb.storage import LibVersion, count, data_file, engine_version, scan
 
 

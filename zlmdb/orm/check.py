@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -37,6 +37,8 @@ class Report:
     """Records read, by title: the catalogue, each table, each index."""
     unlisted_slots: list[int]
     """Slots that hold records and have no entry in the catalogue; no fault, as fixed slots need none."""
+    unread_slots: list[int]
+    """Where all was to be checked, the slots whose records were not read: nothing says of what kind they are."""
     repaired: dict[str, tuple[int, int]]
     """Index records (deleted, written) by a repair, for each index that was changed."""
 
@@ -54,12 +56,16 @@ class Report:
             lines.append(f"{title}: repaired, {deleted} entries deleted, {written} written")
         if self.unlisted_slots:
             lines.append(f"slots that hold records and are in no catalogue entry: {self.unlisted_slots}")
+        if self.unread_slots:
+            lines.append(f"slots that were not read, because no map of them was given: {self.unread_slots}")
         return "\n".join([*lines, f"{sum(self.records.values())} records read, {self.found or 'no'} problems"])
 
 
 def check(db: Database, *maps_or_schemas: Any, repair: bool = False, limit: int = 1000) -> Report:
-    """Check the catalogue, and the records and indexes of the attached maps (or schemas) given.
+    """Check the catalogue, and the records and indexes of the attached maps (or schemas) given; without any, of all.
 
+    All are the tables that were attached through this handle and are still in use, with their indexes, and those of
+    which the catalogue says how to read them. FlatBuffers and pickles of the latter are not decoded.
     Reads one snapshot, in bounded memory: at most ``limit`` problems are listed, the others are counted.
     A map that is an index is checked with its table. ``repair`` then makes the indexes that disagree agree,
     in one write transaction: all or nothing. It deletes no row, and no index record of a row that cannot be
@@ -71,9 +77,12 @@ def check(db: Database, *maps_or_schemas: Any, repair: bool = False, limit: int 
     """
     if type(limit) is not int or limit < 0:
         raise ConfigError("not a limit", where="check", got=limit, expected="an int >= 0")
-    tables = _tables(maps_or_schemas)
-    findings, records = Findings(limit), dict[str, int]()
+    tables = _tables(maps_or_schemas) if maps_or_schemas else _once_each(_tables(db.attached_maps()))
+    findings, records, unread = Findings(limit), dict[str, int](), list[int]()
     with db.begin() as txn:
+        if not maps_or_schemas:
+            others, unread = _others(tables, txn)
+            tables += others
         for table in tables:
             table.check(txn)
         unlisted = _check_catalogue(txn, findings, records)
@@ -84,10 +93,25 @@ def check(db: Database, *maps_or_schemas: Any, repair: bool = False, limit: int 
     for agreement in agreements:
         findings.extend(agreement.findings)
     repaired = {each.index.title: (each.deleted, each.written) for each in agreements if each.deleted or each.written}
-    return Report(findings.problems, findings.total, records, unlisted, repaired)
+    return Report(findings.problems, findings.total, records, unlisted, unread, repaired)
 
 
-def _tables(maps_or_schemas: tuple[Any, ...]) -> list[Map[Any, Any]]:
+def _others(known: list[Map[Any, Any]], txn: Transaction) -> tuple[list[Map[Any, Any]], list[int]]:
+    """Return maps of the tables that are neither ``known`` nor their indexes, and the slots that have no map."""
+    from zlmdb.orm.stored import as_map, tables
+
+    indexes = [index.map for table in known for index in table._indexes.values()]
+    covered = {map_.slot for map_ in (*known, *indexes)}
+    made = {table.slot: as_map(table, txn.environment) for table in tables(txn) if table.slot not in covered}
+    return [map_ for map_ in made.values() if map_ is not None], [slot for slot, map_ in made.items() if map_ is None]
+
+
+def _once_each(tables: list[Map[Any, Any]]) -> list[Map[Any, Any]]:
+    """Return one map for each slot, the one with the most indexes: a schema may be attached several times."""
+    return list({table.slot: table for table in sorted(tables, key=lambda table: len(table._indexes))}.values())
+
+
+def _tables(maps_or_schemas: Iterable[Any]) -> list[Map[Any, Any]]:
     found: dict[int, Map[Any, Any]] = {}
     for given in maps_or_schemas:
         for map_ in _maps(given):

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
+from weakref import WeakSet
 
 from zlmdb.errors import ConfigError, TableDeclaration, WrongType
 from zlmdb.orm.attaching import Attaching
@@ -83,6 +84,7 @@ class Database(DatabaseNames):
         self._context = context
         self._log = log
         self._open_now = open_now
+        self._attached: WeakSet[Map[Any, Any]] = WeakSet()
         if open_now:
             self._open()
 
@@ -213,7 +215,7 @@ class Database(DatabaseNames):
         self._options = options
 
     def check(self, *maps_or_schemas: Any, repair: bool = False, limit: int = 1000) -> Report:
-        """Check the catalogue, and the records and indexes of the attached maps or schemas given; blocks.
+        """Check the catalogue, and the records and indexes of the attached maps or schemas given, or of all; blocks.
 
         ``repair`` makes indexes agree with their tables, all or nothing. See `zlmdb.orm.check.check`.
         """
@@ -255,7 +257,13 @@ class Database(DatabaseNames):
         Raises `TableDeclaration`, `SlotConflict` if the slot holds another kind, `UpgradeNeeded`, `SchemaError`
         for a missing table on a read-only database.
         """
-        return Attaching(self).table(klass)
+        map_ = Attaching(self).table(klass)
+        self._attached.add(map_)
+        return map_
+
+    def attached_maps(self) -> list[Map[Any, Any]]:
+        """Return the maps that were attached through this handle and are still in use, by slot."""
+        return sorted((map_ for map_ in self._attached if map_.is_attached), key=lambda map_: map_.slot or 0)
 
     def attach(self, schema: type[S]) -> S:
         """Attach a schema, or any class or object with ``attach(db)``, and return it attached."""
@@ -269,6 +277,7 @@ class Database(DatabaseNames):
         """Enter the maps that ``schema`` holds without a table of their own into the catalogue, and bind them."""
         for name, map_ in schema.maps().items():
             Attaching(self).held(map_, f"{type(schema).__module__}.{type(schema).__qualname__}.{name}")
+            self._attached.add(map_)
 
     def drop_old_layouts(self, force: bool = False) -> list[OldLayoutSlot]:
         """Delete what upgraded tables have left behind; return what it was. See `zlmdb.orm.retired`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from zlmdb.errors import DataError, NullViolation, SchemaError, TableDeclaration, UniqueViolation
-from zlmdb.storage import KEEP, Transaction
+from zlmdb.storage import KEEP, Transaction, scan
 
 if TYPE_CHECKING:
     from zlmdb.orm.map import Map
@@ -126,6 +126,30 @@ class Index:
         present = txn.fetch(raw)
         if present is not None and bytes(present) == owner:
             txn.erase(raw)
+
+    def owned_by(self, txn: Transaction, row: bytes) -> list[bytes]:
+        """Return the raw keys of all index records of the table's record with the raw key ``row``.
+
+        Looks through the whole index: for records that do not tell any more what they were indexed under.
+        """
+        try:
+            key = self.table.key_codec.decode(row[2:])
+            owner = self.map.raw_value(key) if self.unique else b""
+        except DataError:
+            return []  # no index record can name such a key
+        found = []
+        for raws, datas in scan(txn, *self.map.bounds(txn, None, None, None)):
+            if self.unique:
+                found += [raw for raw, data in zip(raws, datas, strict=True) if data == owner]
+            else:
+                found += [raw for raw in raws if self._member(raw) == key]
+        return found
+
+    def _member(self, raw: bytes) -> Any:
+        try:
+            return self.map.split(raw)[1]  # type: ignore[attr-defined]  # set-valued by `attach`
+        except DataError:
+            return None
 
     def _is_stale(self, txn: Transaction, raw: bytes, owner: bytes) -> bool:
         # older programs let a second record take an index record over and left wrong ones behind

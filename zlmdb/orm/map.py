@@ -124,9 +124,8 @@ class Map(RangeReads[K, V]):
     def pop(self, item: tuple[Transaction, K], default: Any = None) -> Any:
         """Delete the record and return its value, or ``default`` if there is none."""
         txn, key = self._pair(item)
-        raw = self.raw_key(key)
-        data = statements.delete(self, txn, raw)
-        return default if data is None else self.from_raw(raw, data)
+        found = statements.pop(self, txn, self.raw_key(key))
+        return found[0] if found else default
 
     def setdefault(self, item: tuple[Transaction, K], default: V) -> V:
         """Return the value; store and return ``default`` if there is none."""
@@ -146,8 +145,8 @@ class Map(RangeReads[K, V]):
     def replace(self, txn: Transaction, key: K, value: V, *, expected: V = MISSING) -> V:
         """Replace a record and return its former value; with ``expected``, only if it has that value still.
 
-        Raises `RecordMissing` if there is none, `RecordChanged` if it differs from ``expected`` (compared by
-        ``==`` after decoding).
+        Raises `RecordMissing` if there is none, `RecordChanged` if it differs from ``expected``: neither would that
+        be stored as the same bytes, nor is it ``==`` to what is stored.
         """
         self.check(txn)
         return self.plan_replace(key, value, txn.max_key_size, expected=expected)(txn)
@@ -180,7 +179,7 @@ class Map(RangeReads[K, V]):
     def plan_replace(self, key: K, value: V, max_key_size: int, *, expected: V = MISSING) -> Plan[V]:
         """Plan `replace`."""
         raw, data, entries = self._planned(key, value, max_key_size)
-        wanted = () if expected is MISSING else (expected,)
+        wanted = None if expected is MISSING else statements.Expected(self, expected)
         return Plan(self, len(raw) + len(data), lambda txn: statements.replace(self, txn, raw, data, entries, wanted))
 
     def plan_delete(self, key: K, max_key_size: int) -> Plan[bool]:
@@ -191,12 +190,7 @@ class Map(RangeReads[K, V]):
     def plan_pop(self, key: K, max_key_size: int) -> Plan[V | None]:
         """Plan `pop` with None as default."""
         raw = self.raw_key(key)
-
-        def run(txn: Transaction) -> V | None:
-            data = statements.delete(self, txn, raw)
-            return None if data is None else self.from_raw(raw, data)
-
-        return Plan(self, len(raw), run)
+        return Plan(self, len(raw), lambda txn: (statements.pop(self, txn, raw) or (None,))[0])
 
     def _planned(self, key: K, value: V, limit: int) -> tuple[bytes, bytes, statements.Entries]:
         raw, data = self.raw_key(key), bytes(self.raw_value(value))  # the caller may change an array meanwhile

@@ -8,10 +8,10 @@ where it does not happen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from zlmdb.errors import KeyExists, NullViolation, RecordChanged, RecordMissing, WrongType
+from zlmdb.errors import DataError, DecodeError, KeyExists, NullViolation, RecordChanged, RecordMissing, WrongType
 from zlmdb.orm.index import Entry, Index
 from zlmdb.orm.plan import Plan
 from zlmdb.storage import KEEP, EngineError, Transaction, clear
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Entries = list[Entry | None]
 """The index records of one record, in the order of the table's indexes."""
+_UNKNOWN: Final[Entry] = (b"", b"")
+"""In the place of what a stored record has in an index, if that cannot be told from the record."""
 
 
 def entries(table: Map[Any, Any], raw: bytes, key: Any, value: Any, limit: int) -> Entries:
@@ -36,7 +38,10 @@ def entries(table: Map[Any, Any], raw: bytes, key: Any, value: Any, limit: int) 
 
 
 def _stored_entries(table: Map[Any, Any], raw: bytes, data: bytes) -> Entries:
-    key, value = table.key_codec.decode(raw[2:]), table.from_raw(raw, data)
+    try:
+        key, value = table.key_codec.decode(raw[2:]), table.from_raw(raw, data)
+    except DecodeError:  # it can be deleted and replaced all the same
+        return [_UNKNOWN] * len(table._indexes)
     return [_stored_entry(index, raw, key, value) for index in table._indexes.values()]
 
 
@@ -45,6 +50,8 @@ def _stored_entry(index: Index, raw: bytes, key: Any, value: Any) -> Entry | Non
         return index.entry(raw, key, value)
     except NullViolation:
         return None  # stored while the index was nullable, or before it existed
+    except Exception:  # noqa: BLE001 - the function may raise anything for a record from before it was written
+        return _UNKNOWN
 
 
 def insert(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new: Entries) -> None:
@@ -77,27 +84,48 @@ def upsert(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new:
 
 
 def replace(
-    table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new: Entries, expected: Sequence[Any]
+    table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new: Entries, expected: Expected | None
 ) -> Any:
-    """Write over a record that must exist and, if ``expected`` is not empty, equal its item; return the old value."""
+    """Write over a record that must exist and be the ``expected`` one, if one is; return the old value."""
     try:
         stored = txn.fetch(raw)
         if stored is None:
             raise RecordMissing("there is no record to replace", where=table.title, got=table.key_codec.decode(raw[2:]))
         stored = bytes(stored)
         former = table.from_raw(raw, stored)
-        if expected and former != expected[0]:
+        if expected is not None and not expected.matches(stored, former):
             raise RecordChanged(
                 "the record has another value than expected",
                 where=table.title,
                 got=former,
-                expected=repr(expected[0]),
+                expected=repr(expected.value),
                 next_step="read it again and decide anew",
             )
         _update(table, txn, raw, data, new, stored)
     except EngineError as exc:
         raise txn.failed(exc) from exc
     return former
+
+
+class Expected:
+    """A value that a record is to have, encoded now: it may be changed before it is compared."""
+
+    def __init__(self, table: Map[Any, Any], value: Any) -> None:
+        self.value = value
+        try:
+            self._data: bytes | None = bytes(table.raw_value(value))
+        except DataError:  # what cannot be stored may be equal all the same, as a subclass that the codec refuses
+            self._data = None
+
+    def matches(self, stored: bytes, former: Any) -> bool:
+        """Tell whether the ``stored`` bytes, or what they were decoded to, are this value.
+
+        By their bytes are compared what knows no ``==``, NaN, and arrays, whose ``==`` is no answer.
+        """
+        try:
+            return stored == self._data or bool(former == self.value)
+        except ValueError:  # NumPy's, of arrays that are not equal
+            return False
 
 
 def delete(table: Map[Any, Any], txn: Transaction, raw: bytes) -> bytes | None:
@@ -110,18 +138,29 @@ def delete(table: Map[Any, Any], txn: Transaction, raw: bytes) -> bytes | None:
             return None
         data = bytes(data)  # a view would not outlive the first write
         if table._indexes:
-            _release_all(table, txn, _stored_entries(table, raw, data), [None] * len(table._indexes))
+            _release_all(table, txn, raw, _stored_entries(table, raw, data), [None] * len(table._indexes))
         txn.erase(raw)
     except EngineError as exc:
         raise txn.failed(exc) from exc
     return data
 
 
+def pop(table: Map[Any, Any], txn: Transaction, raw: bytes) -> tuple[Any] | None:
+    """Delete a record and return its value; a record that cannot be decoded stays."""
+    data = txn.get(raw)
+    if data is None:
+        delete(table, txn, raw)  # refuses in a read transaction
+        return None
+    value = table.from_raw(raw, bytes(data))  # a view would not outlive the first write
+    delete(table, txn, raw)
+    return (value,)
+
+
 def _update(table: Map[Any, Any], txn: Transaction, raw: bytes, data: bytes, new: Entries, stored: bytes) -> None:
     if new:
         old = _stored_entries(table, raw, stored)
         _claim_all(table, txn, new, [])
-        _release_all(table, txn, old, new)
+        _release_all(table, txn, raw, old, new)
     txn.store(raw, data)
 
 
@@ -166,9 +205,13 @@ def _claim_one_by_one(
         raise
 
 
-def _release_all(table: Map[Any, Any], txn: Transaction, old: Entries, new: Entries) -> None:
+def _release_all(table: Map[Any, Any], txn: Transaction, row: bytes, old: Entries, new: Entries) -> None:
     for index, was, is_now in zip(table._indexes.values(), old, new, strict=True):
-        if was is not None and was != is_now:
+        if was is _UNKNOWN:
+            for raw in index.owned_by(txn, row):
+                if is_now is None or raw != is_now[0]:
+                    txn.erase(raw)
+        elif was is not None and was != is_now:
             index.release(txn, was)
 
 
