@@ -12,7 +12,7 @@ import pytest
 import zlmdb
 from tests.writer_bench import Bench, numbers
 from zlmdb import errors
-from zlmdb.workers import Limits, Outbox, State
+from zlmdb.workers import Limits, Operation, Outbox, State
 
 
 @pytest.fixture
@@ -339,3 +339,69 @@ def test_an_operation_larger_than_the_limits_is_accepted_when_the_queue_is_empty
 def test_limits_that_cannot_be_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(errors.ConfigError, match=next(iter(limits))):
         Limits(**limits)
+
+
+# --- interrupts
+
+
+def test_an_interrupt_in_an_answer_keeps_nobody_else_from_theirs(bench: Bench) -> None:
+    def interrupted(operation: Operation[Any]) -> None:
+        if not bench.outcomes:
+            bench.outcomes.append(("interrupt", None))
+            raise KeyboardInterrupt
+        bench.outcomes.append((operation.what, None))
+
+    for key in "abc":
+        plan = numbers.plan_put(key, 1, bench.db.max_key_size)
+        bench.writer.submit(plan, what=key).subscribe(interrupted)
+    bench.worker.perform_all()
+    with pytest.raises(KeyboardInterrupt):
+        bench.loop.run()
+    bench.loop.run()
+    assert [what for what, _ in bench.outcomes] == ["interrupt", "a", "b", "c"]
+
+
+def test_an_interrupt_where_the_hop_is_measured_loses_no_answer(bench: Bench) -> None:
+    bench.put("a")
+    bench.worker.perform_all()
+    lateness, bench.writer._outbox.lateness = bench.writer._outbox.lateness, None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        bench.loop.run()
+    bench.writer._outbox.lateness = lateness
+    bench.loop.run()
+    assert bench.outcomes == [("a", None)]
+
+
+def test_an_interrupt_where_work_is_asked_for_leaves_a_writer_that_can_be_closed(bench: Bench) -> None:
+    do = bench.worker.do
+
+    def interrupted(work: Any) -> None:
+        raise KeyboardInterrupt
+
+    bench.worker.do = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        bench.put("a")
+    bench.worker.do = do  # type: ignore[method-assign]
+    closing = bench.writer.close()
+    bench.work()
+    assert closing.state is State.DONE
+    assert bench.stored() == ["a"]
+
+
+def test_a_batch_that_was_cancelled_while_it_waited_takes_nothing_with_it_when_its_commit_fails(bench: Bench) -> None:
+    operation = bench.put("a")
+    bench.entered = lambda: bench.writer.cancel(operation)
+    bench.commit_error = errors.StorageFailure("broken")
+    pace = bench.writer.pace
+    start = pace.start
+
+    def submit_late() -> None:  # when the batch, which is empty, has been taken
+        pace.start = start  # type: ignore[method-assign]
+        bench.put("late", durability="queued")
+
+    pace.start = submit_late  # type: ignore[method-assign]
+    assert bench.worker.perform()
+    bench.entered, bench.commit_error = lambda: None, None
+    bench.work()
+    assert bench.stored() == ["late"]
+    assert bench.writer.stats().lost == 0

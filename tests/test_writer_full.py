@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A writer whose file or disk is full: what fits is written, what was acknowledged waits for room, in order."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -203,3 +204,154 @@ def test_commits_and_the_lateness_of_the_loop_are_counted_by_their_length(bench:
     bench.put("more")
     bench.work()
     assert sum(stats.batch_records.counts) == 1, "a copy does not change under its reader"
+
+
+# --- an operation that fails by its own fault, beside what there is no room for
+
+
+def fails(_txn: zlmdb.Transaction) -> None:
+    raise errors.KeyExists("its own fault")
+
+
+def test_what_was_acknowledged_waits_for_room_whatever_fails_before_it(bench: Bench) -> None:
+    bench.commit_error = errors.DiskFull("full")
+    bench.watch(bench.writer.submit(fails, what="bad"))
+    bench.put("a", durability="queued")
+    assert bench.worker.perform()
+    stats = bench.writer.stats()
+    assert (stats.lost, stats.held) == (0, 1)
+    bench.commit_error = None
+    bench.work()
+    assert bench.stored() == ["a"]
+    assert bench.writer.stats().lost == 0
+
+
+def test_an_operation_that_fails_alone_in_a_smaller_transaction_ends_nothing_behind_it(bench: Bench) -> None:
+    full_beyond(bench, 1, errors.MapFull("full"))
+    for key in "ab":
+        bench.put(key)
+    bench.watch(bench.writer.submit(fails, what="bad"))
+    bench.put("c")
+    bench.put("d", durability="queued")
+    bench.work()
+    told = dict(bench.outcomes)
+    assert isinstance(told.pop("bad"), errors.KeyExists)
+    assert told == dict.fromkeys("abcd")
+    assert bench.stored() == list("abcd")
+    assert bench.writer.stats().lost == 0
+
+
+def test_a_file_that_is_full_gives_no_operation_the_error_of_another(tmp_path: Path) -> None:
+    with zlmdb.Database(tmp_path / "db", maxsize=1 << 20, sync=False) as db:
+        bench = Bench(db)
+        bench.put("there", os.urandom(600_000))
+        bench.work()
+        plan = numbers.plan_insert("there", 1, db.max_key_size)
+        bench.watch(bench.writer.submit(plan, what="insert"))
+        for number in range(3):
+            bench.put(f"large {number}", os.urandom(600_000), durability="queued")
+        bench.put("small")
+        assert bench.worker.perform()
+        bench.loop.run()
+        told = dict(bench.outcomes)
+        assert isinstance(told["insert"], errors.KeyExists)
+        assert isinstance(told["small"], errors.MapFull)
+        stats = bench.writer.stats()
+        assert (stats.lost, stats.held) == (0, 3)
+        db.resize(8 << 20)
+        bench.work()
+        assert bench.stored() == ["large 0", "large 1", "large 2", "there"]
+
+
+# --- the log
+
+
+class Handler(logging.Handler):
+    """Does in its thread what an application's handler may do."""
+
+    def __init__(self, act: Callable[[], object]) -> None:
+        super().__init__()
+        self.act = act
+        self.told: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.told.append(record.getMessage())
+        self.act()
+
+
+@contextmanager
+def handled(act: Callable[[], object]) -> Iterator[Handler]:
+    logger, handler = logging.getLogger("zlmdb.workers.writer"), Handler(act)
+    logger.addHandler(handler)
+    try:
+        yield handler
+    finally:
+        logger.removeHandler(handler)
+
+
+def test_a_log_handler_may_ask_for_statistics(bench: Bench) -> None:
+    free: list[bool] = []
+    with handled(lambda: free.append(not bench.writer._lock.locked())) as handler:
+        bench.commit_error = errors.DiskFull("full")
+        bench.put("a", durability="queued")
+        assert bench.worker.perform()
+        bench.commit_error = None
+        bench.watch(bench.writer.submit(fails, what="lost", durability="queued"))
+        bench.work()
+    assert len(handler.told) == len(free) == 2  # no room, lost; that there is room again is not worth a warning
+    assert all(free)
+
+
+def test_a_log_handler_that_raises_costs_nobody_an_answer(bench: Bench) -> None:
+    def act() -> None:
+        raise RuntimeError("no log")
+
+    with handled(act):
+        bench.watch(bench.writer.submit(fails, what="lost", durability="queued"))
+        bench.put("a")
+        with pytest.raises(RuntimeError):
+            bench.worker.perform()
+        bench.work()
+    assert ("a", None) in bench.outcomes
+    assert bench.stored() == ["a"]
+
+
+# --- giving up
+
+
+def test_what_is_put_back_after_giving_up_is_not_tried_again(bench: Bench) -> None:
+    bench.put("a", durability="queued")
+    closing = bench.writer.close()
+
+    @contextmanager
+    def begin() -> Iterator[zlmdb.Transaction]:
+        with bench.db.begin(write=True) as txn:
+            yield txn
+            bench.writer.give_up()
+            raise errors.DiskFull("full")
+
+    bench.writer._batches._begin = begin
+    bench.work()
+    assert closing.state is State.DONE
+    assert (closing.value, bench.clock.pauses, bench.finished) == (1, 0, 1)
+
+
+def test_giving_up_ends_the_pause_between_two_tries(tmp_path: Path) -> None:
+    with zlmdb.Database(tmp_path / "db", sync=False) as db:
+        bench = Bench(db)
+        pause = bench.writer._given_up.wait  # the one that a writer has by itself
+        paused: list[object] = []
+
+        def give_up_in_it(seconds: float) -> None:
+            bench.writer.give_up()
+            paused.append(pause(60))
+
+        bench.commit_error = errors.DiskFull("full")
+        bench.put("a", durability="queued")
+        assert bench.worker.perform()
+        closing = bench.writer.close()
+        bench.writer._pause = give_up_in_it
+        assert bench.worker.perform()
+        assert paused == [True]
+        bench.loop.run()
+        assert (closing.state, closing.value, bench.finished) == (State.DONE, 1, 1)

@@ -59,6 +59,7 @@ class Bench:
             limits=Limits(**options),
             clock=self.clock,
             sleep=self.clock.sleep,
+            pause=self.clock.sleep,
             where="bench",
         )
 

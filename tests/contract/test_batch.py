@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 import zlmdb
-from tests.faces import error_of
+from tests.faces import busy, error_of
 from zlmdb import errors
 
 NAMES = zlmdb.MapStringString(8)
@@ -70,3 +70,20 @@ def test_a_batch_may_be_answered_on_acceptance_and_fails_after_closing(using: An
         assert isinstance(await error_of(late()), errors.DatabaseClosed)
 
     using(test)
+
+
+def test_a_batch_that_is_refused_takes_nothing_more(using: Any) -> None:
+    async def test(db: Any, users: Any) -> None:
+        with busy(db):
+            users.put("a", 1)
+            batch = db.batch()
+            with pytest.raises(errors.Backpressure):
+                async with batch:
+                    batch.put(users, "b", 2)
+                    batch.put(users, "c", 3)
+            with pytest.raises(errors.TransactionFinished):
+                batch.put(users, "d", 4)
+        await db.flushed()
+        assert await users.select() == [("a", 1)]
+
+    using(test, max_pending=2, overflow="error")

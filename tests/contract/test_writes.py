@@ -4,6 +4,7 @@
 import os
 import threading
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from twisted.internet.defer import succeed
 import zlmdb
 from tests.faces import Face, busy, error_of
 from zlmdb import errors
+from zlmdb.testing import FakeClock
 
 
 async def outcome_of(call: Any) -> Any:
@@ -158,6 +160,36 @@ def test_a_write_transaction_on_the_loops_thread_is_refused_with_advice(using: A
         assert await users.get("a") == 1
 
     using(test)
+
+
+def test_a_loop_that_stands_still_for_the_write_lock_is_logged_as_long_as_a_handle_of_it_is_open(
+    face: Face, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def main(open_database: Any) -> None:
+        first, second = await open_database(tmp_path), await open_database(tmp_path)
+        await first.close()
+        with zlmdb.Database(tmp_path) as plain:
+            environment, clock = plain.environment, FakeClock()
+            begin, environment.clock = environment.begin_raw, clock
+
+            def late_begin(*args: Any, **options: Any) -> Any:
+                clock.advance(0.3)
+                return begin(*args, **options)
+
+            environment.begin_raw = late_begin
+            with plain.begin(write=True):
+                pass
+            assert "the event loop stood still for 300 ms" in caplog.text
+            assert "another process held" in caplog.text
+            environment.begin_raw = begin
+            await second.close()
+            caplog.clear()
+            environment.begin_raw = late_begin
+            with plain.begin(write=True):
+                pass
+            assert caplog.text == ""
+
+    face.run(main)
 
 
 @zlmdb.table("7c1d64a5-6c8c-4b22-96a9-6a2f53ec3a10")

@@ -30,7 +30,6 @@ from zlmdb.storage.opening import (
 
 _PATIENCE: Final = 5.0  # seconds that closing and resizing wait for running transactions
 _LONG: Final = 30.0  # seconds after which a running transaction is worth a warning
-_STALL: Final = 0.05  # seconds that an event loop may wait for the write lock before it is worth a warning
 _WARN_AT: Final = (0.8, 0.9)  # parts of a given ceiling whose use is logged
 _FASTEST: Final = float(16 << 30)  # bytes per second that no transaction can exceed: until then nobody need look
 
@@ -58,8 +57,9 @@ class Environment:
         self.shared: dict[Hashable, Any] = {}
         self.active: set[Any] = set()  # transactions that run or are being begun
         self.writer: Any = None  # the running write transaction
-        self.loops: set[int] = set()
-        """Threads of event loops: where one of these waits for the write lock, everything of its loop waits."""
+        self.loops: dict[int, int] = {}
+        """Threads of event loops, with the number of handles each has: where one of these waits for the write lock,
+        everything of its loop waits."""
         self.clock: Callable[[], float] = time.monotonic
         self.long_transaction = _LONG
         self._warned: set[Any] = set()
@@ -158,22 +158,15 @@ class Environment:
             except BaseException as again:  # noqa: BLE001 - sorted out above
                 exc = again
 
-    def begin_on_loop(self, txn: Any) -> Any:
-        """Begin LMDB's write transaction for ``txn`` on an event loop's thread; log for whom it waited for long."""
-        holder = self.writer
-        described = "another process" if holder is None else holder.describe()
-        began = self.clock()
-        raw = self.begin_raw(write=True, buffers=txn.buffers)
-        waited = self.clock() - began
-        if waited > _STALL:
-            warn(
-                "%s: the event loop stood still for %d ms, waiting for the write lock, which %s held; "
-                "write through the asynchronous database instead",
-                self.path,
-                waited * 1000,
-                described,
-            )
-        return raw
+    def add_loop(self, thread: int) -> None:
+        """Take note of a handle that an event loop on ``thread`` has; to be called there."""
+        self.loops[thread] = self.loops.get(thread, 0) + 1
+
+    def drop_loop(self, thread: int) -> None:
+        """Take note that one of these handles is closed."""
+        left = self.loops.pop(thread, 1) - 1
+        if left:
+            self.loops[thread] = left
 
     def tell_ended(self) -> None:
         """Wake the thread that waits for transactions to end (`is_awaited`)."""

@@ -6,12 +6,16 @@ from __future__ import annotations
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from zlmdb.storage import faults
+from zlmdb.storage.notices import warn
 
 if TYPE_CHECKING:
     from zlmdb.storage.environment import Environment
+    from zlmdb.storage.transaction import Transaction
+
+_STALL: Final = 0.05  # seconds that an event loop may wait for the write lock before it is worth a warning
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,24 @@ def check_writer(environment: Environment) -> None:
             got=running.describe(),
             next_step="close the database, which rolls it back, and open it again; begin transactions by `with`",
         )
+
+
+def begin_on_loop(environment: Environment, txn: Transaction) -> Any:
+    """Begin LMDB's write transaction for ``txn`` on an event loop's thread; log for whom it waited for long."""
+    holder = environment.writer
+    described = "another process" if holder is None else holder.describe()
+    began = environment.clock()
+    raw = environment.begin_raw(write=True, buffers=txn.buffers)
+    waited = environment.clock() - began
+    if waited > _STALL:
+        warn(
+            "%s: the event loop stood still for %d ms, waiting for the write lock, which %s held; "
+            "write through the asynchronous database instead",
+            environment.path,
+            waited * 1000,
+            described,
+        )
+    return raw
 
 
 def has_ended(thread: int) -> bool:

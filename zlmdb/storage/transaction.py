@@ -14,7 +14,7 @@ import lmdb
 from zlmdb.errors import ConfigError, DatabaseError, WrongThread, WrongType
 from zlmdb.storage import faults
 from zlmdb.storage.environment import Environment
-from zlmdb.storage.holders import RunningTransaction, check_writer, name_of
+from zlmdb.storage.holders import RunningTransaction, begin_on_loop, check_writer, name_of
 from zlmdb.storage.pacing import Pacing, paced
 from zlmdb.storage.savepoints import ALONE, Savepoint, Unrevertable
 from zlmdb.storage.stats import TransactionStats, counted
@@ -101,7 +101,7 @@ class Transaction:
         try:
             environment.active.add(self)  # before LMDB's own begin, so that a resize cannot miss it
             if self.write and thread in environment.loops:
-                raw = environment.begin_on_loop(self)
+                raw = begin_on_loop(environment, self)
             elif self.write or self.buffers:
                 raw = environment.begin_raw(None, None, self.write, self.buffers)  # by name they cost more
             else:

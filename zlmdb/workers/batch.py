@@ -25,12 +25,14 @@ class Written:
     """What became of a ``batch``: its first ``done`` operations are through, ``failure`` is why the next is not.
 
     An operation that is through may have failed alone. ``commits`` has records and seconds of each transaction.
+    ``taken`` says that the batch was taken in a transaction.
     """
 
     batch: list[Operation[Any]] = field(default_factory=list)
     done: int = 0
     failure: BaseException | None = None
     commits: list[tuple[int, float]] = field(default_factory=list)
+    taken: bool = False
 
 
 class BatchWriter:
@@ -62,15 +64,15 @@ class BatchWriter:
         result = Written([], 0, None, [])
         self._transaction(result, self._attempt_all_plainly, take)
         if result.failure is not None:
-            self._write_again(result, take)
+            if not result.taken:  # the transaction could not begin
+                result.batch = take()
+            self._write_again(result)
         return result
 
-    def _write_again(self, result: Written, take: Callable[[], list[Operation[Any]]]) -> None:
-        if not result.batch:  # the transaction could not begin
-            result.batch = take()
-        elif result.failure.__class__ is _StorageFailed:
+    def _write_again(self, result: Written) -> None:
+        if result.failure.__class__ is _StorageFailed:
             result.failure = None
-            self._transaction(result, self._attempt_all, lambda: result.batch)
+            self._transaction(result, self._attempt_all, result.batch.copy)
         size = len(result.batch)
         while isinstance(result.failure, FULL) and size > 1:
             size = (size + 1) // 2
@@ -89,10 +91,10 @@ class BatchWriter:
         try:
             with self._begin() as txn:
                 operations = take()
-                if not result.batch:
-                    result.batch = operations
+                if not result.taken:
+                    result.batch, result.taken = operations, True
                 self._pace.start()
-                if len(operations) == 1:  # the transaction is its savepoint
+                if len(result.batch) == 1:  # the transaction is its savepoint
                     _run(operations[0], txn)
                 else:
                     attempt_all(operations, txn)

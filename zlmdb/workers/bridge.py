@@ -111,8 +111,10 @@ class Bridge(ABC):
 
     def answer(self, operation: Operation[Any]) -> None:
         """Give an operation's waiter its outcome."""
-        waiter, operation.waiter = operation.waiter, None  # which refers to the operation
-        self.settle(waiter, operation.value, None if operation.acknowledged else operation.failure)
+        waiter = operation.waiter
+        if waiter is not None:
+            self.settle(waiter, operation.value, None if operation.acknowledged else operation.failure)
+            operation.waiter = None  # which refers to the operation
 
 
 def wrong_thread(what: str, next_step: str) -> WrongThread:

@@ -206,9 +206,11 @@ class Batch(Group):
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if exc_type is None:
-            self.results = await self._bridge.submitted(self.submit, self._durability)
-        self.discard()
+        try:
+            if exc_type is None:
+                self.results = await self._bridge.submitted(self.submit, self._durability)
+        finally:
+            self.discard()
 
 
 def check_seconds(name: str, value: object) -> None:

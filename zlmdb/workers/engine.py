@@ -88,7 +88,7 @@ class Engine:
         )
         self._environment = database.environment
         self._loop_thread = threading.get_ident()
-        self._environment.loops.add(self._loop_thread)
+        self._environment.add_loop(self._loop_thread)
 
     def now(self, function: Callable[..., T], *args: Any) -> T:
         """Return ``function(*args)``, which reads on the calling thread; raises `DatabaseClosed` while closing."""
@@ -129,7 +129,7 @@ class Engine:
 
     def release(self) -> None:
         """End the writer's thread, after closing."""
-        self._environment.loops.discard(self._loop_thread)
+        self._environment.drop_loop(self._loop_thread)
         if self.writer.finished:
             self._worker.quit()
         else:

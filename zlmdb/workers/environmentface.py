@@ -180,9 +180,11 @@ class BatchFace:
     async def __aexit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if exc_type is None:
-            self.results = await self.submit()
-        self._writes = None
+        try:
+            if exc_type is None:
+                self.results = await self.submit()
+        finally:
+            self._writes = None
 
     def _add(self, write: Callable[[EnvironmentTransaction], Any]) -> None:
         self._open().append(write)

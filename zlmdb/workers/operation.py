@@ -110,11 +110,12 @@ class Operation(Generic[T]):
         return had
 
     def answer(self) -> None:
-        """Tell the subscriber; loop thread only."""
+        """Tell the subscriber; loop thread only. What was interrupted in it may be called again."""
         self.answered = True
-        callback, self.callback = self.callback, None
+        callback = self.callback
         if callback is not None:
             callback(self)
+            self.callback = None
 
     def result(self) -> T:
         """Return what the job returned (None for the ``queued`` durability), or raise why it failed."""

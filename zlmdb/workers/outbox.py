@@ -54,20 +54,32 @@ class Outbox:
             self._lose(error)
 
     def _arrive(self) -> None:
-        self.lateness.add(self._clock() - self._sent)
-        self._answer()
+        try:
+            self.lateness.add(self._clock() - self._sent)
+        finally:
+            self._answer()
 
     def _answer(self) -> None:
+        is_over = False
+        try:
+            is_over = self._answer_some()
+        finally:  # after an interrupt (Ctrl-C) too: the loop may run on, and others wait for their answers
+            if not is_over:
+                self._later(self._answer)
+
+    def _answer_some(self) -> bool:
+        """Answer a slice; return whether nothing is left."""
         answers = self._answers
         for _ in range(self._portion):
             if not answers and self._has_ended():
-                return
-            operation = answers.popleft()  # nobody else takes any
+                return True
+            operation = answers[0]
             try:
                 operation.answer()
             except Exception:  # a subscriber's fault must not keep the others from their answers
                 log.exception("the callback of %s failed", operation.what)
-        self._later(self._answer)
+            answers.popleft()  # nobody else takes any; an operation whose answer was interrupted is answered again
+        return False
 
     def _has_ended(self) -> bool:
         with self._lock:

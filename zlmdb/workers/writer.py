@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from math import inf
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
@@ -60,6 +61,7 @@ class Writer:
         finish: called on the worker when all is written at closing.
         limits: how much is accepted, and how much goes into one transaction.
         clock, sleep: for measuring commits and pausing between records, in seconds.
+        pause: waits between tries to write what there is no room for; None for a wait that `give_up` ends.
         where: the database's path, for messages.
     """
 
@@ -74,12 +76,14 @@ class Writer:
         limits: Limits = DEFAULT_LIMITS,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] = time.sleep,
+        pause: Callable[[float], object] | None = None,
         where: str = "database",
     ) -> None:
         self.where = where
         self.pace = Pace(sleep, clock)
         self._batches = BatchWriter(begin, self.pace, clock)
-        self._sleep = sleep
+        self._given_up = threading.Event()
+        self._pause = pause or self._given_up.wait
         self._worker = worker
         self._outbox = outbox
         self._sync = sync
@@ -186,17 +190,18 @@ class Writer:
         """
         given_up = NotWritten("given up at closing: the deadline passed", where=self.where)
         with self._lock:
+            self._given_up.set()
             left = self._pending.clear()
             records = sum(op.records for op in left)
             self._stats.not_written += records
             stuck = self._entering and self._closing is not None
             lost = self._conclude(left, given_up)
-        if records:
-            log.error("%s: %d records were not written before the deadline of closing", self.where, records)
-        self._log_lost(lost)
         self._outbox.send(op for op in left if not op.acknowledged)
         if stuck:
             self._answer_closing(State.FAILED)
+        if records:
+            log.error("%s: %d records were not written before the deadline of closing", self.where, records)
+        self._log_lost(lost)
 
     @property
     def finished(self) -> bool:
@@ -225,18 +230,18 @@ class Writer:
 
     def _schedule(self) -> None:  # lock held
         if not self._scheduled:
-            self._scheduled = True
             self._worker.do(self._step)
+            self._scheduled = True  # not before: what interrupts this must not leave a step that nobody does
 
     # --- writing: the writer thread -------------------------------------------------------------------
 
     def _step(self) -> None:
+        if self._tries:
+            self._pause(min(_FIRST_PAUSE * 2 ** min(self._tries, 10), _LONGEST_PAUSE))
         with self._lock:
             self._entering = bool(self._pending)
             self._scheduled = self._entering or self._closing is not None
         if self._entering:
-            if self._tries:
-                self._sleep(min(_FIRST_PAUSE * 2 ** min(self._tries, 10), _LONGEST_PAUSE))
             self._settle(self._batches.write(self._take))
         elif self._closing is not None:
             self._end()
@@ -249,49 +254,54 @@ class Writer:
     def _settle(self, written: Written) -> None:
         batch, done, failure = written.batch, written.done, written.failure
         mark = batch[-1] if batch and batch[-1].job is None else None  # see `Pending.take`
+        unreported = 0
+        notes: list[Callable[[], object]] = []  # for the log, whose handlers may do anything: not with the lock held
         with self._lock:
-            held = self._hold(batch[done:], failure) if failure is not None or self._tries else ()
+            held = self._hold(batch[done:], failure, notes) if failure is not None or self._tries else ()
             ended = [op for op in batch if op not in held] if held else batch
             self._pending.release(ended)
             lost = self._conclude(ended[:done] if failure is not None else ended, None)
             if failure is not None:
                 lost += self._conclude(ended[done:], failure)
+            if lost:
+                notes.append(partial(self._log_lost, lost))
             for records, took in written.commits:
                 self._count(records, took)
+            if mark is None or mark.state is not DONE:
+                mark = None
+            else:
+                unreported, self._lost_before_flush = self._lost_before_flush, 0
             admitted = self._pending.admit() if self._pending.waiting else ()
             self._scheduled = False
             if self._closing is not None or self._pending:
                 self._schedule()
-        if mark is not None and mark.state is DONE:
-            self._flush(mark)
-        if lost:
-            self._log_lost(lost)
+        if mark is not None:
+            self._flush(mark, unreported)
         answers = [op for op in ended if not op.acknowledged]
         answers += [op for op in admitted if op.acknowledged]
-        self._outbox.send(answers)  # last of all: the loop's thread is not to meet this one at the locks
+        self._outbox.send(answers)  # behind all that needs the lock, which the loop's thread is not to wait for
+        for note in notes:
+            note()
 
-    def _hold(self, rest: list[Operation[Any]], failure: BaseException | None) -> set[Operation[Any]]:
+    def _hold(
+        self, rest: list[Operation[Any]], failure: BaseException | None, notes: list[Callable[[], object]]
+    ) -> set[Operation[Any]]:
         """Put back what was acknowledged and has no room now, with the marks behind it; lock held."""
         limit = getattr(failure, "limit", inf)  # bytes; what is larger than the file may ever be is lost
-        acknowledged = [op for op in rest if op.acknowledged and op.size < limit]
-        self._stats.held = len(acknowledged) if isinstance(failure, FULL) else 0
-        if not self._stats.held:
-            if self._tries:
-                log.info("%s: there is room again for what was acknowledged", self.where)
-            self._tries = 0
-            return set()
-        self._tries += 1
-        if self._closing is not None and self._tries > _LAST_TRIES:
+        is_full = isinstance(failure, FULL)
+        acknowledged = {op for op in rest if op.acknowledged and op.size < limit} if is_full else set()
+        if acknowledged and (self._given_up.is_set() or (self._closing is not None and self._tries >= _LAST_TRIES)):
             self._stats.not_written += sum(op.records for op in acknowledged)
-            self._stats.held = 0
+            acknowledged = set()
+        elif self._tries and not acknowledged:
+            notes.append(partial(log.info, "%s: there is room again for what was acknowledged", self.where))
+        self._stats.held = len(acknowledged)
+        self._tries = self._tries + 1 if acknowledged else 0
+        if not acknowledged:
             return set()
         if self._tries == 1:
-            log.error(
-                "%s: %d acknowledged operations wait for room, and are tried again until there is some: %s",
-                self.where,
-                len(acknowledged),
-                failure,
-            )
+            told = "%s: %d acknowledged operations wait for room, and are tried again until there is some: %s"
+            notes.append(partial(log.error, told, self.where, len(acknowledged), failure))
         held = [op for op in rest if op in acknowledged or op.job is None]
         self._pending.put_back(held)
         return set(held)
@@ -334,8 +344,7 @@ class Writer:
             self._stats.count_commit(records, took)
             self._unsynced = True
 
-    def _flush(self, mark: Operation[Any]) -> None:
-        lost, self._lost_before_flush = self._lost_before_flush, 0
+    def _flush(self, mark: Operation[Any], lost: int) -> None:
         try:
             self._sync_once()
             if lost:
