@@ -13,7 +13,7 @@ import lmdb
 import pytest
 
 import zlmdb
-from tests.children import hard
+from tests.children import hard, run
 from zlmdb import errors
 from zlmdb.storage import sniff
 
@@ -209,6 +209,19 @@ def test_a_temporary_database_goes_away_at_closing() -> None:
     assert db.config()["is_temp"]
     db.close()
     assert not Path(db.dbpath).exists()
+
+
+AT_THE_END = """
+db = zlmdb.Database()
+with db.begin() as txn:
+    pass
+kept_in_a_cycle = lambda: (db, txn, kept_in_a_cycle)
+print(db.dbpath)
+"""
+
+
+def test_a_temporary_database_goes_away_at_the_end_of_the_interpreter() -> None:
+    assert not Path(run(AT_THE_END).strip()).exists()
 
 
 FORKING = """

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import zlmdb
-from tests.fbs_samples import DATA, FULL, Order
+from tests.fbs_samples import DATA, FULL, Line, Order
 from zlmdb.codecs import value_codec
 from zlmdb.codecs.flatbuffers import STRING, U64, FlatRecord, flat, load_fbs
 from zlmdb.errors import DecodeError, EncodeError, TableDeclaration, WrongType
@@ -158,3 +158,26 @@ def test_code_that_flatc_generates_now_reads_what_we_write(tmp_path, monkeypatch
     finally:
         for name in [name for name in sys.modules if name == "shop" or name.startswith("shop.")]:
             del sys.modules[name]
+
+
+def test_a_range_of_records_is_columns_of_all_their_fields(tmp_path):
+    orders = zlmdb.MapOidFlatBuffers[Line](1)
+    with zlmdb.Database(str(tmp_path / "db")) as db:
+        with db.begin() as txn:
+            assert set(orders.arrays(txn)) == {"key", "article", "count", "parts"}  # also where there are none
+        with db.begin(write=True) as txn:
+            for number in range(3):
+                orders[txn, number] = Line(article=f"a{number}", count=number)
+            arrays = orders.arrays(txn)
+            assert set(arrays) == {"key", "article", "count", "parts"}
+            assert arrays["count"].tolist() == arrays["key"].tolist() == [0, 1, 2]
+            assert arrays["article"].tolist() == ["a0", "a1", "a2"]
+            table = orders.to_arrow(txn, fields=["article", "count"])
+            assert table.column("article").to_pylist() == ["a0", "a1", "a2"]
+
+
+def test_records_can_be_matched_by_position():
+    match Line(article="a", count=3):
+        case Line(article=article, count=count):
+            assert (article, count) == ("a", 3)
+    assert Line.__match_args__ == ("article", "count", "parts")

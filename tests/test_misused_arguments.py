@@ -212,3 +212,19 @@ def test_a_handle_is_not_copied(db: zlmdb.Database, duplicate: Callable[[Any], o
     with pytest.raises(errors.WrongType, match="open the database again"):
         duplicate(db)
     assert db.is_open
+
+
+@pytest.mark.parametrize("name", ["readonly", "lock", "sync", "writemap", "create"])
+def test_an_option_that_is_neither_true_nor_false_is_refused(tmp_path: Path, name: str) -> None:
+    options: Any = {name: "no"}
+    with pytest.raises(errors.ConfigError, match=name):
+        zlmdb.Database(tmp_path / "db", **options)
+    assert not (tmp_path / "db").exists()
+
+
+def test_what_is_no_schema_is_refused() -> None:
+    from zlmdb.codecs.flatbuffers import load_fbs
+
+    given: Any = 5
+    with pytest.raises(errors.ConfigError, match="not a schema"):
+        load_fbs(given)

@@ -228,6 +228,16 @@ def test_growth_by_another_process_leaves_a_live_snapshot_intact(small: zlmdb.Da
     write(small, "after", 1)
 
 
+def test_the_ceiling_that_is_watched_grows_with_the_growth_that_is_taken_over(
+    small: zlmdb.Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    run(GROW, small.dbpath)
+    write(small, "after", 1)
+    assert caplog.text == ""  # 4 MiB of 16, and not of the one it was opened with
+    assert (small.environment.ceiling or 0) >= 1 << 24
+
+
 def test_growth_by_another_process_is_taken_over_when_other_threads_have_ended(small: zlmdb.Database) -> None:
     with held_by_a_thread(small) as end:
         run(GROW, small.dbpath)

@@ -3,6 +3,7 @@
 
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import lmdb
 import pytest
@@ -171,9 +172,30 @@ def test_statistics_count_records_and_their_index_records(db: zlmdb.Database) ->
         assert (stats.puts, stats.dels) == (2, 0)
         del main[txn, key]
     assert (stats.puts, stats.dels) == (2, 2)
-    assert stats.duration >= 0
     stats.reset()
     assert (stats.puts, stats.dels) == (0, 0)
+
+
+def test_the_duration_is_that_of_the_transactions_not_of_what_was_around_them(
+    db: zlmdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1_000
+    monkeypatch.setattr("zlmdb.storage.stats.time", SimpleNamespace(time_ns=lambda: now, monotonic_ns=lambda: now))
+    stats = zlmdb.TransactionStats()
+    now += 50
+    assert (stats.started, stats.duration) == (1_000, 50)
+    with db.begin(write=True, stats=stats):
+        now += 7
+        assert (stats.started, stats.duration) == (1_050, 7)
+    now += 100
+    assert stats.duration == 7
+    with db.begin(write=True, stats=stats):
+        now += 1
+    now += 100
+    assert (stats.started, stats.duration) == (1_050, 108)
+    stats.reset()
+    now += 3
+    assert (stats.started, stats.duration) == (1_258, 3)
 
 
 def test_savepoints_are_refused_with_writemap(tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ def _document(source: str | bytes | PathLike[str], include_paths: tuple[Path, ..
 
     if isinstance(source, bytes):
         return read_compiled(source)
+    if not isinstance(source, (str, PathLike)):
+        raise ConfigError("not a schema", where="load_fbs", got=source, expected="a path, a schema's text, or bytes")
     if isinstance(source, str) and (";" in source or "{" in source):
         return parse_text(source, include_paths)
     path = Path(source)
@@ -146,6 +148,7 @@ def _finish(table: Table, shape: Shape, shapes: dict[Any, Any]) -> None:
             names.append((name, field))
     shape.fields = tuple(names)
     type.__setattr__(shape.record, "cast", staticmethod(caster(shape)))
+    type.__setattr__(shape.record, "__match_args__", tuple(name for name, _ in names))
     shape.write = TableWriter(table, shape, shapes).write
 
 

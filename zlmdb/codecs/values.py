@@ -75,7 +75,11 @@ def _value_codec(name: str) -> ValueCodec[Any]:
         return packed_set_codec(name, member)
     if name == "Pickle":
         return _pickle_codec()
-    raise unknown_kind("value", name, [*VALUE_NAMES])
+    try:
+        keys = key_codec(name)  # tuples, as the keys of other tables: what an index of such a table holds
+    except TableDeclaration:
+        raise unknown_kind("value", name, [*VALUE_NAMES]) from None
+    return ValueCodec(name, keys.encode, keys.decode)
 
 
 def _array_codec(record: Any) -> ValueCodec[Any]:

@@ -131,7 +131,7 @@ class Agreement:
             map_.key_codec.decode(raw[2:])
         except DecodeError as exc:
             raise map_.undecodable(raw, exc) from exc
-        return map_.from_raw(raw, data)
+        return self.index.owner(raw, data)
 
     # --- telling and mending
 
@@ -143,7 +143,7 @@ class Agreement:
             return raw[2:]
 
     def _owner(self, raw: bytes, data: bytes) -> Any:
-        return self.index.map.from_raw(raw, data)
+        return self.index.owner(raw, data)
 
     def _found(self, key: Any, fault: _Fault) -> None:
         kind, what = fault

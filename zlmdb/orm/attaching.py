@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ from zlmdb.orm.map import Map
 from zlmdb.orm.oldlayout import holds_packed_sets, may_be_old
 from zlmdb.orm.sets import make_set_valued
 from zlmdb.storage import Transaction, count, end_of_prefix
+from zlmdb.storage.notices import warn
 
 if TYPE_CHECKING:
     from zlmdb.orm.database import Database
@@ -80,6 +81,22 @@ class Attaching:
         prefix = struct.pack(">H", slot.slot)
         with self._reading() as txn:
             return count(txn, prefix, end_of_prefix(prefix))
+
+    def warn_of_unfilled(self, maps: Iterable[Map[Any, Any]]) -> None:
+        """Log the indexes of these tables that hold nothing, and could not, had they been there from the beginning."""
+        indexes = [index for map_ in maps for index in map_._indexes.values() if not index.nullable]
+        if not indexes:
+            return
+        with self._reading() as txn:
+            for index in indexes:
+                table, map_ = index.table.slot, index.map.slot
+                if table and map_ and catalogue.slot_is_empty(txn, map_) and not catalogue.slot_is_empty(txn, table):
+                    warn(
+                        "%s: %s is empty, and its table is not: fill it with table.rebuild_index(txn, %r)",
+                        self._environment.path,
+                        index.title,
+                        index.name,
+                    )
 
     # --- finding and making entries
 

@@ -181,6 +181,8 @@ def field_names(record: Any) -> list[str] | None:
         return [field.name for field in dataclasses.fields(record)]
     if attributes := getattr(record, "__attrs_attrs__", None):
         return [attribute.name for attribute in attributes]
+    if isinstance(names := getattr(record, "__match_args__", None), tuple) and names:  # those of `load_fbs`, for one
+        return list(names)
     if isinstance(record, type) or not hasattr(record, "__dict__"):
         return None
     return [name for name in vars(record) if not name.startswith("_")]

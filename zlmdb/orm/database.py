@@ -80,7 +80,8 @@ class Database(DatabaseNames):
         self._environment: Environment | None = None
         self._options = Options(maxsize, readonly, lock, sync, writemap, create, lib_version)
         self._is_temp = dbpath is None or (isinstance(dbpath, str) and not dbpath)
-        self._path = _temporary_directory() if self._is_temp else checked_path(dbpath, "Database")
+        self._path = checked_path(_temporary_directory() if self._is_temp else dbpath, "Database")
+        self._delete = _deleting() if self._is_temp else None  # now: at the interpreter's end nothing can be imported
         self._context = context
         self._log = log
         self._open_now = open_now
@@ -114,8 +115,8 @@ class Database(DatabaseNames):
         if environment is not None:
             close_handle(environment)
             self._environment = None
-            if self._is_temp:
-                self.scratch(self._path)
+            if self._delete is not None:
+                self._delete(self._path, ignore_errors=True)
 
     def __del__(self) -> None:
         if getattr(self, "_environment", None) is not None:
@@ -145,9 +146,7 @@ class Database(DatabaseNames):
         """Delete the database directory, or file, if there is one. Raises `ConfigError` for what is no path."""
         path = Path(checked_path(dbpath, "scratch"))
         if path.is_dir() and not path.is_symlink():
-            from shutil import rmtree  # the archive modules behind it are not worth loading for each import
-
-            rmtree(path)
+            _deleting()(path)
         else:
             path.unlink(missing_ok=True)
 
@@ -274,10 +273,14 @@ class Database(DatabaseNames):
         return cast("S", attach(self))
 
     def register_maps(self, schema: Any) -> None:
-        """Enter the maps that ``schema`` holds without a table of their own into the catalogue, and bind them."""
+        """Enter the maps that ``schema`` holds without a table of their own into the catalogue, and bind them.
+
+        An index that is empty while its table is not is logged: it was attached to a table that had records.
+        """
         for name, map_ in schema.maps().items():
             Attaching(self).held(map_, f"{type(schema).__module__}.{type(schema).__qualname__}.{name}")
             self._attached.add(map_)
+        Attaching(self).warn_of_unfilled(schema.maps().values())
 
     def drop_old_layouts(self, force: bool = False) -> list[OldLayoutSlot]:
         """Delete what upgraded tables have left behind; return what it was. See `zlmdb.orm.retired`."""
@@ -392,3 +395,9 @@ def _temporary_directory() -> str:
     from tempfile import mkdtemp
 
     return mkdtemp(prefix="zlmdb-")
+
+
+def _deleting() -> Callable[..., None]:
+    from shutil import rmtree  # the archive modules behind it are not worth loading for each import
+
+    return rmtree

@@ -45,6 +45,11 @@ class Index:
         """The index's name and its table, for messages."""
         return f"index {self.name!r} of {self.table.title}"
 
+    def owner(self, raw: bytes, data: bytes) -> Any:
+        """Return the owner's key in an index record of a unique index."""
+        key = self.map.from_raw(raw, data)
+        return tuple(key) if type(key) is list else key  # documents know no tuples
+
     def entry(self, raw: bytes, key: Any, value: Any) -> Entry | None:
         """Return the index record of a table's record with its ``raw`` key, or None for a null.
 
@@ -154,7 +159,7 @@ class Index:
     def _is_stale(self, txn: Transaction, raw: bytes, owner: bytes) -> bool:
         # older programs let a second record take an index record over and left wrong ones behind
         table = self.table
-        key = self.map.from_raw(raw, owner)
+        key = self.owner(raw, owner)
         row = table.raw_key(key)
         data = txn.fetch(row)
         if data is None:
@@ -167,7 +172,7 @@ class Index:
 
     def _violation(self, raw: bytes, present: bytes) -> UniqueViolation:
         key = self.map.key_codec.decode(raw[2:])
-        owner = self.map.from_raw(raw, present)
+        owner = self.owner(raw, present)
         return UniqueViolation(
             f"another record owns the key {key!r}",
             where=self.title,

@@ -273,7 +273,10 @@ class Map(RangeReads[K, V]):
 
         ``nullable``: records for which ``fkey`` gives None (or a tuple with a None) have no index record;
         otherwise they are refused with `NullViolation`. ``unique=False`` makes ``pmap`` set-valued:
-        ``pmap[txn, key]`` is the live set of owners. Raises `SchemaError` where it cannot be.
+        ``pmap[txn, key]`` is the live set of owners. The values of ``pmap`` are of the kind of this table's keys
+        (``value_codec("OidString")`` for tuples). Raises `SchemaError` where it cannot be.
+
+        Attaching writes nothing: for records that are there already call `rebuild_index` once.
         """
         attach(self, name, pmap, fkey, nullable=nullable, unique=unique)
 
@@ -326,7 +329,7 @@ class Map(RangeReads[K, V]):
         owner = txn.get(index.raw_unique(txn, key))
         if owner is None:
             return None
-        raw = self._prefix + owner if index.holds_raw_keys else self.raw_key(index.map.from_raw(b"", owner))
+        raw = self._prefix + owner if index.holds_raw_keys else self.raw_key(index.owner(b"", owner))
         data = txn.get(raw)
         return None if data is None else self.from_raw(raw, data)
 

@@ -27,14 +27,16 @@ class SetMap(Map[K, "LiveSet[M]"]):
     """
 
     _pairs: KeyCodec[Any] | None = None
+    _member: KeyCodec[Any] | None = None  # of members that are tuples
 
     @property
     def pairs(self) -> KeyCodec[Any]:
-        """The codec of (key parts …, member)."""
+        """The codec of (key parts …, member, or the parts of it)."""
         if self._pairs is None:
             kind = self.value_codec.name.partition("+")[0]  # compression would find nothing in empty values
             member = set_member(kind) or key_codec(kind)
             self._pairs = compose(*(self.key_codec.parts or (self.key_codec,)), member)
+            self._member = compose(*member.parts) if member.parts else None
         return self._pairs
 
     @property
@@ -46,7 +48,8 @@ class SetMap(Map[K, "LiveSet[M]"]):
     @property
     def member_codec(self) -> KeyCodec[M]:
         """The codec of the members: of the bytes that follow the raw beginning of a set."""
-        return self.pairs.parts[-1]
+        pairs = self.pairs
+        return self._member or pairs.parts[-1]
 
     def _parts(self, key: Any) -> tuple[Any, ...]:
         if not self.key_codec.parts:
@@ -65,7 +68,10 @@ class SetMap(Map[K, "LiveSet[M]"]):
         if self.slot is None:
             self._unattached(None)
         try:
-            return self.raw_prefix + self.pairs.encode((*self._parts(key), member))
+            pairs = self.pairs
+            if self._member:
+                return self.raw_set(key)[0] + self._member.encode(member)
+            return self.raw_prefix + pairs.encode((*self._parts(key), member))
         except DataError as exc:
             raise exc.at(self.title) from exc.__cause__
 
@@ -97,6 +103,9 @@ class SetMap(Map[K, "LiveSet[M]"]):
             *parts, member = self.pairs.decode(raw[2:])
         except DataError as exc:
             raise self.undecodable(raw, exc) from exc
+        if self._member:
+            size = len(self._member.parts) - 1
+            parts, member = parts[:-size], (*parts[-size:], member)
         return (tuple(parts) if self.key_codec.parts else parts[0]), member  # type: ignore[return-value]
 
     # --- reading

@@ -149,7 +149,7 @@ class Environment:
             if isinstance(exc, lmdb.PanicError):
                 check_writer(self)
             if isinstance(exc, lmdb.MapResizedError):
-                self.resize(0)
+                self._adopt()
             elif not (isinstance(exc, lmdb.ReadersFullError) and self._raw.reader_check()):
                 raise self.fault(exc) if isinstance(exc, lmdb.Error) else exc
             try:
@@ -167,6 +167,12 @@ class Environment:
         left = self.loops.pop(thread, 1) - 1
         if left:
             self.loops[thread] = left
+
+    def _adopt(self) -> None:
+        """Take over the size of the map that another process has set, as the ceiling too if there is one."""
+        self.resize(0)
+        if self.ceiling is not None:
+            self.set_ceiling(max(self.ceiling, int(self._raw.info()["map_size"])))
 
     def tell_ended(self) -> None:
         """Wake the thread that waits for transactions to end (`is_awaited`)."""

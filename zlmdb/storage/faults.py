@@ -164,7 +164,7 @@ def translate(exc: lmdb.Error, path: str, *, used: int, limit: int) -> errors.Da
         return MapFull(
             "the database is full: its ceiling is reached",
             where=path,
-            got=f"{used} bytes used of {limit}",
+            got=f"{used} bytes used of {limit} before this transaction",
             next_step="raise the ceiling with db.resize(maxsize), or open it with a larger maxsize (None reserves 1 TiB"
             " of address space), or delete records",
             path=path,

@@ -7,6 +7,7 @@ import errno
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any, Final, Literal, get_args
 
 import lmdb
@@ -50,6 +51,9 @@ class Options:
             raise ConfigError(
                 "unknown lib_version", got=self.lib_version, expected='"0.9", "1.0" or None', where="Database"
             )
+        for name in ("readonly", "lock", "sync", "writemap", "create"):
+            if not isinstance(given := getattr(self, name), (bool, int, NoneType)):
+                raise ConfigError(f"{name} is neither true nor false", got=given, expected="a bool", where="Database")
         if self.maxsize is not None and (type(self.maxsize) is not int or self.maxsize < 8192):
             raise ConfigError(
                 "maxsize is not a usable size",

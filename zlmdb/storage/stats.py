@@ -33,16 +33,28 @@ class TransactionStats:
         self.puts = self.dels = self.bytes = 0
         self.tables: dict[int, TableCounts] = {}
         self._started = time.time_ns()
+        self._since, self._until = time.monotonic_ns(), 0
+        self._is_new = True
+
+    def begin(self) -> None:
+        """Take note that a transaction begins."""
+        if self._is_new:
+            self._started, self._since, self._is_new = time.time_ns(), time.monotonic_ns(), False
+        self._until = 0
+
+    def end(self) -> None:
+        """Take note that it has ended."""
+        self._until = time.monotonic_ns()
 
     @property
     def started(self) -> int:
-        """When counting began, in ns since 1970."""
+        """When the first transaction began, in ns since 1970; before that, when this was made or reset."""
         return self._started
 
     @property
     def duration(self) -> int:
-        """Time since counting began, in ns."""
-        return time.time_ns() - self._started
+        """Time from `started` to the end of the last transaction, in ns; to now while there is none, or one runs."""
+        return (self._until or time.monotonic_ns()) - self._since
 
     def count_put(self, key: bytes, size: int) -> None:
         """Count a record put under the raw ``key``, of ``size`` bytes with it."""

@@ -115,6 +115,7 @@ class Transaction:
             if self._stats is None:
                 self.store, self.erase = raw.put, raw.delete
             else:
+                self._stats.begin()
                 self.store, self.erase = counted(raw, self._stats)
             self.pace = self.poison = self._savepoint = None
             environment.writer = self
@@ -202,6 +203,8 @@ class Transaction:
             if self.write:
                 self.store = self.erase = _not_running
                 environment.writer = None
+                if self._stats is not None:
+                    self._stats.end()
             environment.active.discard(self)
             if environment.is_awaited:
                 environment.tell_ended()
