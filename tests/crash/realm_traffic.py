@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ def config(folder: str, name: str, durability: str) -> dict[str, Any]:
     return {"path": str(Path(folder, name)), "durability": durability, "buffer-flush": 20, "max-buffer": 400}
 
 
-def missing(folder: Path, acked: list[str], names: list[str]) -> list[str]:
+def missing(folder: Path, acked: list[str], names: Sequence[str] = ("db",)) -> list[str]:
     """Return what is wrong in the files: acknowledged events that are not there as published, indexes that differ."""
     faults: list[str] = []
     for position, name in enumerate(names):

@@ -3,26 +3,17 @@
 
 from __future__ import annotations
 
-import json
-import random
 from pathlib import Path
 
 import pytest
 
 from tests.crash import realm_traffic
-from tests.crash.processes import run_python
-from tests.crash.recording import Keep, Recording, keeping, record
+from tests.crash.recording import Recording, record
+from tests.crash.replays import faults, faults_at_random
 
 pytestmark = [pytest.mark.crash, pytest.mark.slow]
 
 COUNT = 150
-READER = """
-import json, sys
-from pathlib import Path
-from tests.crash.realm_traffic import missing
-for folder, acked in json.loads(sys.stdin.read()):
-    print(json.dumps(missing(Path(folder), acked, ["db"])))
-"""
 
 
 def recorded(folder: Path, durability: str) -> Recording:
@@ -36,18 +27,6 @@ def recorded(folder: Path, durability: str) -> Recording:
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
     return recorded(tmp_path_factory.mktemp("recorded"), "commit")
-
-
-def faults(recording: Recording, where: Path, cuts: list[int], keep: Keep | random.Random | None) -> list[list[str]]:
-    """Return what is wrong in the file after a power cut at each of these positions."""
-    cases = []
-    for number, cut in enumerate(cuts):
-        folder = where / str(number)
-        recording.replay_at(cut, folder / "db", keep)
-        cases.append((str(folder), recording.acked_at(cut)))
-    lines = run_python(["-c", READER], stdin=json.dumps(cases)).splitlines()
-    assert len(lines) == len(cuts)
-    return [json.loads(line) for line in lines]
 
 
 def batches(recording: Recording) -> list[int]:
@@ -64,22 +43,17 @@ def batches(recording: Recording) -> list[int]:
 def test_each_acknowledgement_comes_after_the_sync_that_covers_it(recording: Recording, tmp_path: Path) -> None:
     cuts = sorted({*batches(recording), *(ack.position for ack in recording.acks[::10]), recording.acks[-1].position})
     assert len(batches(recording)) > 1
-    assert faults(recording, tmp_path, cuts, None) == [[]] * len(cuts)
+    assert faults(recording, realm_traffic, tmp_path, cuts, None) == [[]] * len(cuts)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_whatever_else_reached_the_disk_does_no_harm(recording: Recording, tmp_path: Path, seed: int) -> None:
-    rng = random.Random(seed)
-    first = recording.acks[0].position
-    cuts = [cut for cut in recording.cuts(rng, 60) if cut >= first][:25]
-    assert cuts
-    for number, keep in enumerate((rng, keeping(rng, 0.1), keeping(rng, 0.9))):
-        assert faults(recording, tmp_path / str(number), cuts, keep) == [[]] * len(cuts)
+    assert faults_at_random(recording, realm_traffic, tmp_path, seed) == []
 
 
 def test_an_acknowledgement_on_acceptance_is_seen_to_be_lost(tmp_path: Path) -> None:
     made = recorded(tmp_path / "recorded", "queued")
-    (lost,) = faults(made, tmp_path / "cut", [made.acks[0].position], None)
+    (lost,) = faults(made, realm_traffic, tmp_path / "cut", [made.acks[0].position], None)
     assert lost == [f"{made.acks[0].id} is lost"]
-    (lost,) = faults(made, tmp_path / "end", [made.end], None)
+    (lost,) = faults(made, realm_traffic, tmp_path / "end", [made.end], None)
     assert lost == []
