@@ -61,7 +61,10 @@ def test_the_page_shows_the_files_of_the_example() -> None:
 
 def test_the_commands_of_the_page_are_the_ones_that_are_tested() -> None:
     assert SHELL == [
-        "pip install .",
+        "python3 -m venv .venv",
+        ". .venv/bin/activate",
+        'pip install "zlmdb[twisted,plugins,cli] @ file:///path/to/zlmdb"',
+        'pip install ".[test]"',
         "zlmdb plugins",
         "zlmdb plugins --check visits",
         "zlmdb plugins --config visits",
