@@ -65,6 +65,19 @@ class Odd(BaseException):
     """An exception that no ``except Exception`` takes."""
 
 
+class Unspeakable(Exception):
+    """An exception that cannot be turned into text."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+    def __repr__(self) -> str:
+        raise ValueError("no text either")
+
+    def __bool__(self) -> bool:
+        return False
+
+
 async def hang_on() -> None:
     """Wait for ever, cancelled or not."""
     while True:
@@ -94,6 +107,10 @@ class NotesStore:
             return Deferred()
         if self.config.how == "hang on":
             return hang_on()
+        if self.config.how == "fails later":
+            later: Deferred[None] = Deferred()
+            self.context.call_later(0, lambda: later.errback(GeneratorExit()))
+            return later
         raise FAULTS[self.config.how](name)
 
     async def attach(self) -> None:
@@ -154,7 +171,7 @@ class WaitingUpgradeStore(NotesStore):
 
 
 FAULTS: dict[str, Callable[[str], BaseException]] = {
-    each.__name__: each for each in (LookupError, SystemExit, Odd, KeyboardInterrupt, GeneratorExit)
+    each.__name__: each for each in (LookupError, SystemExit, Odd, Unspeakable, KeyboardInterrupt, GeneratorExit)
 }
 
 v1 = Plugin("notes", API_VERSION, 1, Config, NotesStore)

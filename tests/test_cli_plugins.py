@@ -124,6 +124,14 @@ def test_check_tells_why_a_plugin_cannot_be_used_and_ends_with_1(install: Instal
     assert told["realmstore"]["state"] == "loaded"
 
 
+def test_check_tells_of_a_plugin_whose_error_has_no_text_and_goes_on(install: Install) -> None:
+    install("acme", "broken", "from tests.plugin_samples import Unspeakable\nraise Unspeakable")
+    install("sound", "store")
+    told = listed("--check", code=1)
+    assert (told["broken"]["state"], told["store"]["state"]) == ("failed", "loaded")
+    assert "Unspeakable whose str fails: ValueError" in told["broken"]["reason"]
+
+
 def test_check_ends_with_0_if_only_plugins_that_are_not_required_are_broken(install: Install) -> None:
     install("acme", "broken", "1 / 0")
     install("good", "store")

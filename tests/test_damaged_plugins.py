@@ -118,6 +118,18 @@ def test_a_module_that_ends_the_process_at_import_fails_alone(install: Install) 
     assert registry.load("good").name == "good"
 
 
+def test_a_module_whose_error_would_end_a_generator_or_has_no_text_fails_alone(install: Install) -> None:
+    install("good")
+    install("closes", source="raise GeneratorExit")
+    install("silent", source="from tests.plugin_samples import Unspeakable\nraise Unspeakable")
+    registry = Registry()
+    for name, told in (("closes", "GeneratorExit"), ("silent", "Unspeakable whose str fails: ValueError")):
+        with pytest.raises(PluginError, match=told) as caught:
+            registry.load(name)
+        assert caught.value.step == "import"
+    assert registry.load("good").name == "good"
+
+
 @pytest.mark.parametrize("reference", [5, None, b"good", ["good"], ("a", "b"), 1.5])
 def test_a_reference_that_is_no_string_is_missing(install: Install, reference: object) -> None:
     install("good")

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -15,10 +16,10 @@ from twisted.internet.task import deferLater
 from twisted.logger import globalLogPublisher
 
 import zlmdb
-from tests.plugin_samples import FAULTS, NotesStore, Tables, v1
+from tests.plugin_samples import FAULTS, NotesStore, Tables, Unspeakable, hang_on, v1
 from tests.plugin_samples import Config as NotesConfig
 from zlmdb.errors import ConfigError, DatabaseClosed, PluginError
-from zlmdb.plugins import API_VERSION, Context, ManagedStore, Plugin, State, configure
+from zlmdb.plugins import API_VERSION, Context, ManagedStore, Plugin, Registry, State, configure
 from zlmdb.testing.loops import run_reactor
 from zlmdb.twisted.stores import StoreService
 
@@ -82,7 +83,7 @@ async def turns(reactor: Any, until: Callable[[], bool]) -> None:
         await deferLater(reactor, 0)
 
 
-RAISING = ["LookupError", "SystemExit", "Odd"]
+RAISING = ["LookupError", "SystemExit", "Odd", "Unspeakable", "GeneratorExit"]
 
 
 @pytest.mark.parametrize("how", RAISING)
@@ -124,6 +125,60 @@ def test_what_create_raises_is_a_fault_of_the_configuration(tmp_path: Path, how:
     with pytest.raises(ConfigError, match=rf"stores\[1\].type: .*configure failed: {how}"):
         run(tmp_path, test, fails="create", how=how)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_configuration_that_raises_what_has_no_text_is_told_of_as_all_others(tmp_path: Path) -> None:
+    for error, line in (
+        (
+            Unspeakable(),
+            r"stores\[0\].type: .*configure failed: Unspeakable: <Unspeakable whose str fails: ValueError>",
+        ),
+        (SilentConfig("no"), r"stores\[0\]: <SilentConfig whose str fails: ValueError>"),
+        (SilentValue("no"), r"stores\[0\]: <SilentValue whose str fails: ValueError>"),
+    ):
+        Refusing.error = error
+        registry = Registry()
+        registry.add(Plugin("refusing", API_VERSION, 1, Refusing, Raising))
+        with pytest.raises(ConfigError, match=line):
+            StoreService({"stores": [{"type": "refusing"}]}, Impatient(None), registry)
+
+
+class SilentConfig(ConfigError):
+    """A finding of the plugin's own that has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+class SilentValue(ValueError):
+    """An error of Python's that has no text."""
+
+    def __str__(self) -> str:
+        raise ValueError("no text")
+
+
+@dataclasses.dataclass
+class Refusing:
+    """A configuration that nothing satisfies."""
+
+    error: ClassVar[Exception]
+
+    def __post_init__(self) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize("step", ["attach", "start", "drain", "stop"])
+def test_a_step_whose_deferred_fails_with_a_generator_exit_concerns_its_own_store_only(
+    tmp_path: Path, step: str
+) -> None:
+    async def test(service: StoreService, reactor: Any) -> None:
+        service.startService()
+        await service.started
+        await service.stopService()
+        assert service.states() == {"before": State.STOPPED, "faulty": State.FAILED, "after": State.STOPPED}
+        assert isinstance(service.reasons()["faulty"].__cause__, GeneratorExit)
+
+    run(tmp_path, test, fails=step, how="fails later")
 
 
 @pytest.mark.parametrize("how", ["hang", "hang on"])
@@ -225,14 +280,34 @@ def raising(what: BaseException) -> tuple[ManagedStore, Raising]:
     return configure(Plugin("raising", API_VERSION, 1, NotesConfig, lambda *_: store), {"path": ""}, CONTEXT), store
 
 
-@pytest.mark.parametrize("what", [KeyboardInterrupt(), GeneratorExit()])
-def test_what_ends_the_host_passes_and_the_store_can_still_be_stopped(what: BaseException) -> None:
-    managed, store = raising(what)
-    with pytest.raises(type(what)):
+def test_ctrl_c_passes_and_the_store_can_still_be_stopped() -> None:
+    managed, store = raising(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
         managed.start().send(None)
     with pytest.raises(StopIteration):
         managed.stop().send(None)
     assert store.calls == ["attach", "migrate", "stop"]
+    assert managed.state is State.STOPPED
+
+
+@pytest.mark.parametrize("what", [GeneratorExit(), SystemExit(3), Unspeakable()])
+def test_what_would_end_a_generator_or_the_process_is_a_failure_of_the_store(what: BaseException) -> None:
+    managed, store = raising(what)
+    with pytest.raises(PluginError, match=f"start failed: {type(what).__name__}") as caught:
+        managed.start().send(None)
+    assert caught.value.__cause__ is what
+    assert (managed.state, store.calls) == (State.FAILED, ["attach", "migrate", "stop"])
+
+
+def test_a_start_that_is_closed_while_a_step_waits_can_still_be_stopped() -> None:
+    managed, store = raising(ValueError())
+    store.migrate = hang_on  # type: ignore[assignment,method-assign]
+    start = managed.start()
+    start.send(None)
+    start.close()
+    with pytest.raises(StopIteration):
+        managed.stop().send(None)
+    assert store.calls == ["attach", "stop"]
     assert managed.state is State.STOPPED
 
 

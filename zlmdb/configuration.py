@@ -17,7 +17,7 @@ import typing
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar, Union
 
-from zlmdb.errors import ConfigError, MissingDependency, PluginError, shorten
+from zlmdb.errors import ConfigError, MissingDependency, PluginError, shorten, text_of
 
 if TYPE_CHECKING:
     import pydantic
@@ -166,7 +166,7 @@ class _Walk:
         try:
             return cls(**values)
         except (TypeError, ValueError) as exc:  # what __post_init__ finds wrong with the whole
-            faults = (exc.problems if isinstance(exc, ConfigError) else ()) or (exc,)
+            faults = (exc.problems if isinstance(exc, ConfigError) else ()) or (text_of(exc),)
             self.problems += [f"{path}: {fault}" for fault in faults]
             return None
 
@@ -253,7 +253,7 @@ def _hints(cls: type[Any]) -> dict[str, Any]:
         return typing.get_type_hints(cls, include_extras=True)
     except (NameError, TypeError) as exc:
         raise PluginError(
-            f"the annotations of {cls.__qualname__} cannot be resolved: {exc}",
+            f"the annotations of {cls.__qualname__} cannot be resolved: {text_of(exc)}",
             plugin=cls.__qualname__,
             step="configure",
         ) from exc
@@ -320,7 +320,7 @@ def _opinions(error: pydantic.ValidationError) -> str:
     if any(each["type"] == "finite_number" for each in errors):
         return "expected a finite number"
     found = [each.get("ctx", {}).get("error") for each in errors]
-    return "; ".join(str(each) for each in found if isinstance(each, Exception))
+    return "; ".join(text_of(each) for each in found if isinstance(each, Exception))
 
 
 def _either(words: list[str]) -> str:

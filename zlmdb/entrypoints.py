@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 
-from zlmdb.errors import ConfigError, PluginError
+from zlmdb.errors import ConfigError, PluginError, described
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,7 +113,7 @@ def ambiguous(reference: str, choices: Iterable[str]) -> PluginError:
 
 def _unreadable(distribution: importlib.metadata.Distribution, name: str, exc: Exception) -> PluginError:
     error = PluginError(
-        f"the metadata of the distribution cannot be read: {type(exc).__name__}: {exc}",
+        f"the metadata of the distribution cannot be read: {described(exc)}",
         where=f"distribution {name!r} in {distribution.locate_file('')}",
         next_step="repair or uninstall it; other plugins are not affected",
         plugin=name,
@@ -124,7 +124,7 @@ def _unreadable(distribution: importlib.metadata.Distribution, name: str, exc: E
 
 
 def _remedy(exc: BaseException) -> str:
-    if isinstance(exc, ModuleNotFoundError) and exc.name:
+    if isinstance(exc, ModuleNotFoundError) and exc.name and isinstance(exc.name, str):
         return f"install {exc.name}, perhaps as an extra of the plugin's distribution (the bundled: zlmdb[stores])"
     return "repair or uninstall it; other plugins are not affected"
 
@@ -137,7 +137,7 @@ def import_object(name: str, value: str) -> object:
         if ends_the_host(exc):
             raise
         raise PluginError(
-            f"{value} cannot be imported: {type(exc).__name__}: {exc}",
+            f"{value} cannot be imported: {described(exc)}",
             where=f"plugin {name!r}",
             next_step=_remedy(exc),
             plugin=name,
@@ -148,11 +148,15 @@ def import_object(name: str, value: str) -> object:
 def ends_the_host(exc: BaseException) -> bool:
     """Tell whether what came out of a plugin is no failure of the plugin: Ctrl-C, or the end of the task that runs it.
 
-    Anything else is, `SystemExit` too: no plugin may end its host.
+    Anything else is, `SystemExit` and a `GeneratorExit` of its own too: no plugin may end its host. To be called where
+    it was caught.
     """
+    if isinstance(exc, GeneratorExit):
+        # raised by the interpreter, in the frame that caught it, when the coroutine is closed; by a plugin, further in
+        return exc.__traceback__ is None or exc.__traceback__.tb_next is None
     asyncio = sys.modules.get("asyncio")  # a task there is only if somebody imported it
     if asyncio is None or not isinstance(exc, asyncio.CancelledError):
-        return isinstance(exc, (KeyboardInterrupt, GeneratorExit))
+        return isinstance(exc, KeyboardInterrupt)
     try:
         task = asyncio.current_task()
     except RuntimeError:  # no loop of asyncio's runs

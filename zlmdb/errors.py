@@ -18,11 +18,29 @@ _SHOWN: Final = 200  # characters of a value that an error message repeats
 
 def shorten(value: object) -> str:
     """Return ``repr(value)`` cut to a length that fits into a message."""
-    try:
-        text = repr(value)
-    except Exception as exc:  # noqa: BLE001  a message about bad input must not fail on it (numbers of 5,000 digits do)
-        text = f"<{type(value).__name__} whose repr fails: {type(exc).__name__}>"
+    text = _text("{!r}", value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
+
+
+def text_of(exc: BaseException) -> str:
+    """Return what an exception of somebody else's code says; in its place, why it says nothing, if that fails."""
+    return _text("{!s}", exc)
+
+
+def described(exc: BaseException) -> str:
+    """Return the class of an exception of somebody else's code, and what it says, whatever its ``__str__`` does."""
+    return f"{type(exc).__name__}: {text_of(exc)}"
+
+
+def _text(form: str, value: object) -> str:
+    """Format a value: a message about bad input must not fail on it, as it would on numbers of 5,000 digits."""
+    try:
+        return form.format(value)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as exc:  # noqa: BLE001  it is somebody else's code, too
+        called = "repr" if form == "{!r}" else "str"
+        return f"<{type(value).__name__} whose {called} fails: {type(exc).__name__}>"
 
 
 class ZlmdbError(Exception):

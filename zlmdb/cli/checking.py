@@ -13,7 +13,7 @@ import click
 from zlmdb import Database
 from zlmdb.cli.app import Command, json_option, no_lock_option, path_argument, print_json, printable, reading
 from zlmdb.cli.plain import plain
-from zlmdb.errors import ConfigError
+from zlmdb.errors import ConfigError, described
 from zlmdb.orm.check import Report
 from zlmdb.orm.stored import Table, tables
 from zlmdb.storage.pages import damaged_pages
@@ -60,7 +60,7 @@ def _imported(reference: str) -> Any:
         return pkgutil.resolve_name(reference)
     except Exception as exc:
         raise ConfigError(
-            f"the schema cannot be imported: {type(exc).__name__}: {exc}",
+            f"the schema cannot be imported: {described(exc)}",
             where="--schema",
             got=reference,
             expected="module:Class, of a module that can be imported from here",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from zlmdb.errors import DecodeError, ZlmdbError
+from zlmdb.errors import DecodeError, ZlmdbError, described
 from zlmdb.orm.findings import Findings, Problem
 from zlmdb.orm.index import Entry, Index
 from zlmdb.orm.sets import SetMap
@@ -164,4 +164,4 @@ class Agreement:
 
 
 def _told(exc: Exception) -> str:
-    return exc.what if isinstance(exc, ZlmdbError) else f"{type(exc).__name__}: {exc}"
+    return exc.what if isinstance(exc, ZlmdbError) else described(exc)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from zlmdb.codecs import value_codec
-from zlmdb.errors import ConfigError, DecodeError, WrongType
+from zlmdb.errors import ConfigError, DecodeError, WrongType, described, text_of
 from zlmdb.orm import catalogue
 from zlmdb.orm.agreement import Agreement
 from zlmdb.orm.findings import Findings, Problem
@@ -256,5 +256,5 @@ def _check_member(table: SetMap[Any, Any], raw: bytes, data: bytes, findings: Fi
 
 def _told(exc: Exception) -> str:
     if not isinstance(exc, DecodeError):
-        return f"{type(exc).__name__}: {exc}"
-    return f"{exc.what}: {exc.__cause__}" if exc.__cause__ else exc.what
+        return described(exc)
+    return f"{exc.what}: {text_of(exc.__cause__)}" if exc.__cause__ is not None else exc.what

@@ -11,16 +11,21 @@ from typing import Any, Final, TypeVar
 
 from zlmdb.configuration import check
 from zlmdb.entrypoints import ends_the_host
-from zlmdb.errors import ConfigError, PluginError
+from zlmdb.errors import ConfigError, PluginError, ZlmdbError, described
 from zlmdb.plugins._contract import RESERVED_KEYS, Context, Course, Plugin, State, Store, checked
 from zlmdb.plugins._versions import Databases
 
 S = TypeVar("S")
+T = TypeVar("T")
 Wait = Callable[[Awaitable[object]], Awaitable[object]]
-"""How a host waits for a step; it may give up, by raising."""
+"""How a host waits for a step; it may give up, by raising. A `GeneratorExit` of the step it raises as `Carried`."""
 
 _STARTING: Final = (("attach", State.ATTACHED), ("migrate", State.MIGRATED), ("start", State.STARTED))
 _STEPS: Final = ("attach", "migrate", "start", "drain", "stop")
+
+
+class Carried(Exception):
+    """Carries a `GeneratorExit` that a step raised, as its cause: thrown into coroutines, that would close them."""
 
 
 def configure(
@@ -44,24 +49,29 @@ def configure(
             ("configure").
     """
     checked(plugin, str(plugin.name), None)
-    config = check(plugin.config, raw, path, host_keys=RESERVED_KEYS)
     name = name or plugin.name
+    config = _made(name, plugin, lambda: check(plugin.config, raw, path, host_keys=RESERVED_KEYS), ZlmdbError)
     databases = Databases(plugin.name, plugin.version, context.open_database)
     others_found = _Others(plugin, name, others or {})
     lent = dataclasses.replace(context, open_database=databases.open, store=others_found.find)
+    store = _made(name, plugin, lambda: plugin.create(config, lent))
+    _made(name, plugin, lambda: _check_steps(store, databases))
+    managed = ManagedStore(name, plugin, store, time_ns=time_ns)
+    managed.raw, managed.uses = dict(raw), tuple(others_found.asked)
+    managed._databases = databases
+    return managed
+
+
+def _made(name: str, plugin: Plugin[Any], make: Callable[[], T], passing: type[ZlmdbError] = ConfigError) -> T:
+    """Return what the plugin's own code makes; what it raises is its failure, but for what is ``passing``."""
     try:
-        store = plugin.create(config, lent)
-        _check_steps(store, databases)
-    except ConfigError:
+        return make()
+    except passing:
         raise
     except BaseException as exc:
         if ends_the_host(exc):
             raise
         raise _step_failed(name, plugin, "configure", exc) from exc
-    managed = ManagedStore(name, plugin, store, time_ns=time_ns)
-    managed.raw, managed.uses = dict(raw), tuple(others_found.asked)
-    managed._databases = databases
-    return managed
 
 
 def _check_steps(store: object, databases: Databases) -> None:
@@ -219,8 +229,9 @@ class ManagedStore(Course):
         except BaseException as exc:  # whatever a plugin raises must not take the host down
             if ends_the_host(exc):
                 raise
-            failure = _step_failed(self.name, self.plugin, step, exc)
-            failure.__cause__ = exc
+            cause = exc.__cause__ if isinstance(exc, Carried) and exc.__cause__ else exc
+            failure = _step_failed(self.name, self.plugin, step, cause)
+            failure.__cause__ = cause
             return failure
         return None
 
@@ -238,7 +249,7 @@ def _summed_up(failures: list[PluginError]) -> PluginError:
 
 def _step_failed(store: str, plugin: Plugin[Any], step: str, exc: BaseException) -> PluginError:
     return PluginError(
-        f"{step} failed: {type(exc).__name__}: {exc}",
+        f"{step} failed: {described(exc)}",
         where=f"store {store!r} of plugin {plugin.name!r}",
         plugin=plugin.name,
         step=step,

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zlmdb.errors import ConfigError, PluginError, PluginMissing, shorten
+from zlmdb.errors import ConfigError, PluginError, PluginMissing, shorten, text_of
 from zlmdb.plugins._contract import Context, Plugin
 from zlmdb.plugins._life import ManagedStore, configure
 from zlmdb.plugins._registry import Registry
@@ -45,7 +45,7 @@ def configure_all(config: object, registry: Registry, context: Context) -> list[
         try:
             made[entry.name] = _configured(entry.plugin, entry.raw, context, entry.name, entry.path, made)
         except ConfigError as error:
-            problems += [(entry.number, each) for each in error.problems or [f"{entry.path}: {error}"]]
+            problems += [(entry.number, each) for each in error.problems or [f"{entry.path}: {text_of(error)}"]]
         except PluginError as error:
             problems.append((entry.number, f"{entry.path}.type: {error}"))
     if problems:

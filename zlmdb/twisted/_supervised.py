@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, DeferredLock, ensureDeferred
 from twisted.python.failure import Failure
 
 from zlmdb.plugins import ManagedStore
+from zlmdb.plugins._life import Carried
 
 
 class Patience:
@@ -55,13 +56,22 @@ class Patience:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        waiter.callback(result)  # a Failure too
+        waiter.callback(_carried(result))  # a Failure too
 
     def _give_up(self, step: Deferred[object], waiter: Deferred[object]) -> None:
         self._timer = None
         late: Any = Failure(TimeoutError(f"not over after {self._deadline} s"))  # type: ignore[no-untyped-call]
         waiter.errback(late)  # which may begin the next step
         step.cancel()
+
+
+def _carried(result: object) -> object:
+    """Return the result of a step; a `GeneratorExit`, which would close the coroutine that waits, in another error."""
+    if not isinstance(result, Failure) or not isinstance(result.value, GeneratorExit):
+        return result
+    error = Carried()
+    error.__cause__ = result.value
+    return Failure(error)  # type: ignore[no-untyped-call]
 
 
 async def _awaited(outcome: Awaitable[object]) -> object:

@@ -212,7 +212,8 @@ class StoreService(MultiService):
         return None
 
     def _report(self, error: PluginError) -> None:
-        cause = error.__cause__ or error  # that has the traceback which tells something
+        # that has the traceback which tells something
+        cause = error if error.__cause__ is None else error.__cause__
         failure = Failure(cause, type(cause), cause.__traceback__)  # type: ignore[no-untyped-call]
         notes = "".join(f". {note}" for note in getattr(error, "__notes__", ()))
         self._log.failure("{error}{notes}", failure=failure, error=error, notes=notes)
