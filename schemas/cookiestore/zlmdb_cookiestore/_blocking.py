@@ -17,7 +17,7 @@ from zlmdb_cookiestore._cookie import Cookie
 from zlmdb_cookiestore._header import IssuedCookie, parse, set_cookie
 from zlmdb_cookiestore._mending import Mending
 from zlmdb_cookiestore._operations import CookieCounts, Identity, Operations
-from zlmdb_cookiestore._tables import NAME, VERSION, CookieStoreSchema
+from zlmdb_cookiestore._tables import NAME, VERSION, CookieStoreSchema, end_of_life
 
 T = TypeVar("T")
 
@@ -65,7 +65,8 @@ class BlockingCookieStore:
         if self.config.purge_on_startup:
             self._db.run(self._schema.cookies.truncate, write=True)
             return
-        mending = Mending(self._schema, self.config.sweep_slice)
+        due = end_of_life(self._time_ns(), self.config.max_age)
+        mending = Mending(self._schema, self.config.sweep_slice, due)
         while (step := self._db.run(mending.next_step)) is not None:
             self._db.run(step, write=True)
         mending.report(self.config.path)

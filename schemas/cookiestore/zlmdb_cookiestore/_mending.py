@@ -23,18 +23,23 @@ Stale: TypeAlias = tuple[int | str, UUID]
 class Mending:
     """Find index records that are missing or wrong, and set them right, ``limit`` of them in a transaction.
 
+    Damaged cookies keep the index records that they have: nothing else tells whose they are and when they expire. One
+    that is not indexed by expiry is from now on, at ``due`` (in nanoseconds since 1970 UTC), so that it is swept.
+
     Call `next_step` in read transactions and what it returns in write transactions, in turn, until it returns
     None. A step may run again, and looks at the cookies as they are by then: other processes may go on writing,
     and what stops the mending is no harm, as the next one goes on.
     """
 
-    def __init__(self, schema: CookieStoreSchema, limit: int) -> None:
+    def __init__(self, schema: CookieStoreSchema, limit: int, due: int) -> None:
         self._schema = schema
+        self._due = due
         self._limit = limit
         self._after: UUID | None = None
         self._read = self._authenticated = self._indexed = self._discarded = 0
         self._damaged: list[UUID] = []
         self._inspected = False
+        self._undated: list[UUID] | None = None
         self._stale: list[Stale] | None = None
 
     def next_step(self, txn: Transaction) -> Step | None:
@@ -43,6 +48,12 @@ class Mending:
             if unindexed := self._inspect(txn):
                 self._indexed += len(unindexed)
                 return partial(self._index, unindexed)
+        if self._undated is None:
+            self._undated = self._find_undated(txn)
+        if self._undated:
+            undated = self._undated[: self._limit]
+            del self._undated[: self._limit]
+            return partial(self._date, undated)
         if self._stale is None:
             self._stale = list(self._find_stale(txn))
             self._discarded = len(self._stale)
@@ -98,6 +109,19 @@ class Mending:
             if (key := authid_key(cookie)) is not None:
                 self._schema.by_authid[txn, key].add(oid)
 
+    def _find_undated(self, txn: Transaction) -> list[UUID]:
+        """Return the oids of damaged cookies that no sweep would find."""
+        undated = set(self._damaged)
+        if undated:
+            for _, oids in self._schema.by_expiry.select(txn):
+                undated.difference_update(oids)
+        return sorted(undated)
+
+    def _date(self, oids: list[UUID], txn: Transaction) -> None:
+        for oid in oids:
+            if self._schema.is_damaged(txn, oid):
+                self._schema.by_expiry[txn, self._due].add(oid)
+
     # --- records too many
 
     def _find_stale(self, txn: Transaction) -> Iterator[Stale]:
@@ -111,7 +135,9 @@ class Mending:
 
     def _fits(self, txn: Transaction, key: int | str, oid: UUID) -> bool:
         cookie: Cookie | None = self._schema.readable(txn, oid)
-        return cookie is not None and key in {expiry_of(cookie), authid_key(cookie)}
+        if cookie is None:
+            return self._schema.is_damaged(txn, oid)
+        return key in {expiry_of(cookie), authid_key(cookie)}
 
     def _discard(self, found: list[Stale], txn: Transaction) -> None:
         for key, oid in found:

@@ -17,7 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from zlmdb import Transaction
-from zlmdb.errors import KeyExists, WrongType, WrongValue
+from zlmdb.errors import DataError, KeyExists, WrongType, WrongValue
 from zlmdb_cookiestore._config import LONGEST_LIFE, NAME, CookieStoreConfig
 from zlmdb_cookiestore._cookie import Cookie
 from zlmdb_cookiestore._header import IssuedCookie, is_lifetime, is_name, is_value, set_cookie
@@ -246,7 +246,8 @@ class Operations:
         if _nests(cookie.authextra, _DEEPEST):
             expected = f"at most {_DEEPEST} levels of dicts and lists"
             raise WrongValue("data of a cookie nest too deeply", where="cookie store", expected=expected)
-        size, limit = len(bytes(cookie)), self.config.max_data
+        data = bytes(cookie)
+        size, limit = len(data), self.config.max_data
         if size > limit:
             raise WrongValue(
                 "too much for a cookie's record",
@@ -255,6 +256,7 @@ class Operations:
                 expected=f"at most {limit} bytes",
                 next_step="keep it in a table of your own, or raise max-data",
             )
+        _check_readable(data)
         self.schema.cookies[txn, cookie.oid] = cookie
 
 
@@ -268,6 +270,19 @@ def _identified(cookie: Cookie, identity: Identity, now: int) -> Cookie:
         authrealm=identity.authrealm,
         authextra=identity.authextra,
     )
+
+
+def _check_readable(data: bytes) -> None:
+    """Refuse a record that could not be read again, or once read not be changed: it would end the login it is of."""
+    try:
+        bytes(Cookie.cast(data))
+    except DataError as error:
+        raise WrongValue(
+            "data of a cookie could be written, but not read back",
+            where="cookie store",
+            expected="what CBOR gives back: its tags stand for what they say, and nothing contains itself",
+            next_step="store it as a string, or as bytes",
+        ) from error
 
 
 def _nests(value: object, levels: int) -> bool:

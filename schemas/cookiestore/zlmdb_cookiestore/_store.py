@@ -21,7 +21,7 @@ from zlmdb_cookiestore._cookie import Cookie
 from zlmdb_cookiestore._header import IssuedCookie, parse, set_cookie
 from zlmdb_cookiestore._mending import Mending
 from zlmdb_cookiestore._operations import CookieCounts, Identity, Operations
-from zlmdb_cookiestore._tables import CookieStoreSchema
+from zlmdb_cookiestore._tables import CookieStoreSchema, end_of_life
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -149,7 +149,8 @@ class CookieStore:
     ) -> Deferred[bool]:
         """Remember whom this cookie authenticates from now on; with ``authid`` None, that it authenticates nobody.
 
-        Fires with False if there is no such cookie, or it has expired. For logins of people, see `sign_in`.
+        Fires with False if there is no such cookie, or it has expired; fails as `update_data` does. For logins of
+        people, see `sign_in`.
         """
         identity = Identity(authid, authrole, authmethod, authrealm, authextra)
         return self._write("authenticated", lambda do, txn, now: do.authenticate(txn, value, identity, now))
@@ -173,7 +174,7 @@ class CookieStore:
         """Change keys of the data (``authextra``) of a cookie, and remove those whose new value is None.
 
         Other keys stay as they are, whoever changed them meanwhile. The new values must fit into CBOR. Fires with
-        whether there was such a cookie; fails with `WrongType` or `WrongValue` for what cannot be stored.
+        whether there was such a cookie; fails with `WrongType` or `WrongValue` for what cannot be stored or read back.
         """
         return self._write("updated", lambda do, txn, now: do.update_data(txn, value, changes, now))
 
@@ -255,7 +256,8 @@ class CookieStore:
             await self._db.close()
 
     async def _mend(self) -> None:
-        db, mending = self._database(), Mending(self._schema, self.config.sweep_slice)
+        db, config = self._database(), self.config
+        mending = Mending(self._schema, config.sweep_slice, end_of_life(self._context.time_ns(), config.max_age))
         while (step := await db.read(mending.next_step)) is not None:
             await db.write(step)
         mending.report(self.config.path)

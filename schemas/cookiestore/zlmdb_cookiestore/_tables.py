@@ -53,7 +53,12 @@ class IndexCookiesByExpiry(MapUint64UuidSet):
 
 def expiry_of(cookie: Cookie) -> int:
     """Return when the cookie expires, in nanoseconds since 1970 UTC; one without times has expired."""
-    return min((cookie.created or 0) + cookie.max_age * _SECOND, _LATEST)
+    return end_of_life(cookie.created or 0, cookie.max_age)
+
+
+def end_of_life(begin: int, seconds: int) -> int:
+    """Return when so many seconds after ``begin`` are over; it and ``begin`` are in nanoseconds since 1970 UTC."""
+    return min(begin + seconds * _SECOND, _LATEST)
 
 
 def authid_key(cookie: Cookie) -> str | None:
@@ -100,12 +105,19 @@ class CookieStoreSchema(Schema):
             return None
 
     def of_authid(self, txn: Transaction, authid: str) -> list[UUID]:
-        """Return the oids of the cookies that are authenticated as ``authid``."""
-        return [oid for oid in self.by_authid[txn, authid[:_INDEXED]] if self._authid(txn, oid) == authid]
+        """Return the oids of the cookies that are authenticated as ``authid``.
 
-    def _authid(self, txn: Transaction, oid: UUID) -> str | None:
+        Damaged ones are among them: of these the index alone tells whose they are, by the beginning of the authid.
+        """
+        return [oid for oid in self.by_authid[txn, authid[:_INDEXED]] if self._may_be_of(txn, oid, authid)]
+
+    def _may_be_of(self, txn: Transaction, oid: UUID, authid: str) -> bool:
         cookie = self.readable(txn, oid)
-        return None if cookie is None else cookie.authid
+        return self.is_damaged(txn, oid) if cookie is None else cookie.authid == authid
+
+    def is_damaged(self, txn: Transaction, oid: UUID) -> bool:
+        """Tell whether there is a cookie of this oid that cannot be read."""
+        return self.readable(txn, oid) is None and (txn, oid) in self.cookies
 
     def expired(self, txn: Transaction, now: int) -> Iterator[tuple[int, UUID]]:
         """Yield expiry and oid of what has expired by ``now``, all in nanoseconds; the oldest first."""
@@ -119,7 +131,8 @@ class CookieStoreSchema(Schema):
         forgotten = 0
         for expiry, oid in due:
             cookie = self.readable(txn, oid)
-            if cookie is not None and expiry_of(cookie) <= now:
+            # of a damaged one the index alone tells when it expires
+            if self.is_damaged(txn, oid) if cookie is None else expiry_of(cookie) <= now:
                 del self.cookies[txn, oid]
                 forgotten += 1
             self.by_expiry[txn, expiry].discard(oid)  # there still if a program that does not know it was here
