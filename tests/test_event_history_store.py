@@ -163,6 +163,9 @@ def test_what_older_programs_stored_is_imported_before_anything_is_appended(tmp_
         ({"patterns": [{"uri": "a", "max-count": 0}]}, "store.patterns[0].max-count"),
         ({"patterns": "com."}, "store.patterns"),
         ({"sweep-interval": 0}, "store.sweep-interval"),
+        ({"sweep-interval": 1e-300}, "store.sweep-interval"),
+        ({"sweep-interval": 1e300}, "store.sweep-interval"),
+        ({"path": ""}, "store.path"),
         ({"sweep-slice": 0}, "store.sweep-slice"),
     ],
 )

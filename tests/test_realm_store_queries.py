@@ -295,11 +295,18 @@ def test_the_configuration_is_that_of_existing_files_and_is_checked() -> None:
         "wait",
     )
     assert (config.limit, config.event_history[0].match, config.event_history[0].limit) == (100, "exact", None)
-    wrong = {"max-buffer": 0, "overflow": "drop", "event-history": [{"match": "regex"}], "call-queue": [{"uri": 5}]}
+    wrong = {
+        "sweep-interval": 1e-300,
+        "max-buffer": 0,
+        "overflow": "drop",
+        "event-history": [{"match": "regex"}],
+        "call-queue": [{"uri": 5}],
+    }
     with pytest.raises(errors.ConfigError) as caught:
         check(Config, wrong)
     assert {problem.partition(":")[0] for problem in caught.value.problems} == {
         "store.path",
+        "store.sweep-interval",
         "store.max-buffer",
         "store.overflow",
         "store.event-history[0].uri",

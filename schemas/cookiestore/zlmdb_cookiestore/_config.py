@@ -23,6 +23,8 @@ LONGEST: Final = 64
 STRONG: Final = 22
 """Characters of 6 random bits each that make 132 bits; fewer than 128 can be guessed by who tries long enough."""
 
+_LABEL: Final = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"  # between the dots of a domain (RFC 1034 section 3.5)
+_SHORTEST_PAUSE: Final = 0.01  # seconds; sweeps without any pause would leave the loop to nothing else
 _INSECURE: Final = "-insecure"  # ends the names of cookies that are sent without TLS
 _PREFIXES: Final = ("__Host-", "__Secure-")  # browsers hold such cookies to rules (RFC 6265bis section 4.1.3)
 
@@ -31,7 +33,7 @@ _PREFIXES: Final = ("__Host-", "__Secure-")  # browsers hold such cookies to rul
 class CookieStoreConfig:
     """How to keep cookies, and what to tell browsers about them."""
 
-    path: str
+    path: Annotated[str, Field(min_length=1)]
     """Directory of the database."""
     maxsize: Annotated[int, Field(ge=128 * _KIBIBYTE, le=128 * _KIBIBYTE**3)] | None = None
     """Ceiling of the file in bytes; None for none."""
@@ -56,7 +58,7 @@ class CookieStoreConfig:
     same_site: Literal["Strict", "Lax", "None"] | None = "Lax"
     cookie_path: Annotated[str, Field(pattern=r"^/[!-:<-~]{0,255}$")] = "/"
     """Where on the host browsers send the cookie to."""
-    domain: Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?$")] | None = None
+    domain: Annotated[str, Field(pattern=rf"^{_LABEL}(\.{_LABEL})*$", max_length=253)] | None = None
     """Send the cookie to all hosts of this domain; None for the host that set it, and no other."""
 
     sliding: bool = False
@@ -68,7 +70,7 @@ class CookieStoreConfig:
     max_data: Annotated[int, Field(ge=1024, le=1024 * _KIBIBYTE)] = 64 * _KIBIBYTE
     """Bytes of a cookie's record with all that was stored with it."""
 
-    sweep_interval: Annotated[float, Field(gt=0)] | None = 60.0
+    sweep_interval: Annotated[float, Field(ge=_SHORTEST_PAUSE, le=LONGEST_LIFE)] | None = 60.0
     """Seconds between two sweeps of expired cookies; None for none, where another process sweeps."""
     sweep_slice: Annotated[int, Field(ge=1, le=10_000)] = 500
     """Cookies removed in one transaction."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le, MinLen
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
@@ -24,6 +24,9 @@ from zlmdb_eventhistory._reading import Page
 from zlmdb_eventhistory._schema import EventHistory
 from zlmdb_eventhistory._sweeping import Sweeper
 from zlmdb_eventhistory._tables import Dispatch
+
+_SHORTEST_PAUSE: Final = 0.01  # seconds; sweeps without any pause would leave the loop to nothing else
+_CENTURY: Final = 3_155_760_000  # in seconds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,12 +54,12 @@ class Config:
     programs have stored in this file into the history, once.
     """
 
-    path: str
+    path: Annotated[str, MinLen(1)]
     maxsize: Annotated[int, Ge(131_072)] | None = None
     readonly: bool = False
     sync: bool = True
     patterns: list[PatternItem] = field(default_factory=list)
-    sweep_interval: Annotated[float, Gt(0)] = 1.0
+    sweep_interval: Annotated[float, Ge(_SHORTEST_PAUSE), Le(_CENTURY)] = 1.0
     sweep_slice: Annotated[int, Ge(1)] = 4_000
     import_old: bool = False
 

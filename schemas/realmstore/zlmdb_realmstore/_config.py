@@ -14,6 +14,7 @@ from zlmdb_eventhistory import Match, Pattern
 _KIBIBYTE: Final = 1024
 _DAY: Final = 86_400_000  # in milliseconds
 _CENTURY: Final = 3_155_760_000  # in seconds
+_SHORTEST_PAUSE: Final = 0.01  # seconds; sweeps without any pause would leave the loop to nothing else
 _LONGEST_URI: Final = 450  # characters; a key has 511 bytes in files of the older format
 
 Durability: TypeAlias = Literal["queued", "commit"]
@@ -79,7 +80,7 @@ class Config:
     limit: Annotated[int, Ge(1)] = 100
     event_history: list[EventHistoryItem] = field(default_factory=list)
     call_queue: list[CallQueueItem] = field(default_factory=list)
-    sweep_interval: Annotated[float, Gt(0), Le(_CENTURY)] = 1.0
+    sweep_interval: Annotated[float, Ge(_SHORTEST_PAUSE), Le(_CENTURY)] = 1.0
     sweep_slice: Annotated[int, Ge(1), Le(100_000)] = 1_000
 
     def __post_init__(self) -> None:
