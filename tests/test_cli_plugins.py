@@ -132,6 +132,15 @@ def test_check_tells_of_a_plugin_whose_error_has_no_text_and_goes_on(install: In
     assert "Unspeakable whose str fails: ValueError" in told["broken"]["reason"]
 
 
+@pytest.mark.parametrize("arguments", [["--check"], ["--config", "store"]])
+def test_what_a_plugin_prints_at_its_import_is_no_part_of_the_output(install: Install, arguments: list[str]) -> None:
+    install("acme", "store", "import sys\nprint('hello')\nsys.stdout.write('there')\n" + GOOD)
+    result = run("--json", *arguments)
+    assert isinstance(json.loads(result.stdout), list)
+    assert "hello\nthere" in result.stderr
+    assert "hello" not in run(*arguments).stdout
+
+
 def test_check_ends_with_0_if_only_plugins_that_are_not_required_are_broken(install: Install) -> None:
     install("acme", "broken", "1 / 0")
     install("good", "store")

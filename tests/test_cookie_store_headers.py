@@ -3,11 +3,17 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zlmdb_cookiestore import CookieStoreConfig, csrf_token, is_csrf_token
+from zlmdb.errors import WrongValue
+from zlmdb.plugins import Context
+from zlmdb_cookiestore import BlockingCookieStore, CookieStore, CookieStoreConfig, csrf_token, is_csrf_token
 from zlmdb_cookiestore._header import parse, set_cookie
 
 
@@ -62,6 +68,19 @@ def test_attributes_are_safe_unless_configured_otherwise() -> None:
     )
     assert set_cookie(shared, "cbtid-insecure", "v", 1) == "cbtid-insecure=v; Max-Age=1; Path=/app; Domain=example.com"
     assert len(CookieStoreConfig(path="x", cookie_name="n" * 64).insecure_name) == 64
+
+
+@pytest.mark.parametrize("name", ["a\r\nSet-Cookie: x", "", "a b", "a;b", "ä", "x" * 65, 5, b"sid"])
+def test_a_header_that_has_a_cookie_forgotten_takes_names_of_cookies_only(name: Any, tmp_path: Path) -> None:
+    config = CookieStoreConfig(path=str(tmp_path / "cookies"))
+    unused = CookieStore(config, Context(open_database=lambda: asyncio.sleep(0), call_later=lambda *_: None))
+    with BlockingCookieStore(config) as blocking:
+        for store in (unused, blocking):
+            assert store.forget_header("sid").startswith("sid=; Max-Age=0; ")
+            assert store.forget_header() == store.forget_header(None) == store.forget_header("cbtid")
+            with pytest.raises(WrongValue, match="not a name of a cookie") as caught:
+                store.forget_header(name)
+            assert caught.value.where == "name"
 
 
 def test_a_form_token_belongs_to_one_value_and_does_not_show_it() -> None:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from typing import Any
 
@@ -22,7 +25,7 @@ from zlmdb.plugins import Plugin, Registry
 def plugins(required: tuple[str, ...], check: bool, config: str | None, as_json: bool) -> None:
     """List the installed plugins, from metadata alone: none of their code runs.
 
-    A distribution that cannot be read is told on stderr.
+    A distribution that cannot be read is told on stderr; what plugins print while they are imported goes there too.
 
     With --check, the exit code is 1 if one of the plugins NAME is missing or broken; without NAME, those that
     ZLMDB_PLUGINS names; without that too, all that are installed. A NAME may be a name, distribution:name or
@@ -55,10 +58,18 @@ def _load_all(registry: Registry, required: tuple[str, ...]) -> _Outcomes:
     outcomes: _Outcomes = {}
     for reference in [*required, *(registry.policy.allowed or ()), *_references(registry)]:
         try:
-            outcomes[reference] = registry.load(reference)
+            with _quietly():
+                outcomes[reference] = registry.load(reference)
         except PluginError as error:
             outcomes[reference] = error
     return outcomes
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Have what a plugin prints while it is imported go to stderr: stdout is for what this command prints."""
+    with redirect_stdout(sys.stderr):
+        yield
 
 
 def _references(registry: Registry) -> list[str]:
@@ -97,7 +108,9 @@ def _print_found(registry: Registry, outcomes: _Outcomes, as_json: bool) -> None
 
 
 def _print_config(registry: Registry, name: str, as_json: bool) -> None:
-    options = describe(registry.load(name).config)
+    with _quietly():
+        plugin = registry.load(name)
+        options = describe(plugin.config)
     if as_json:
         print_json([asdict(option) for option in options])
         return

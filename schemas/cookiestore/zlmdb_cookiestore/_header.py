@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from zlmdb.errors import WrongValue
 from zlmdb_cookiestore._config import LONGEST, LONGEST_LIFE, NAME, SHORTEST, CookieStoreConfig
 
 _VALUE: Final = re.compile(rf"[!#-+\--:<-\[\]-~]{{{SHORTEST},{LONGEST}}}")  # RFC 6265 section 4.1.1, cookie-octet
@@ -30,9 +31,13 @@ class IssuedCookie:
     """The key of the record, which is no secret."""
 
 
-def is_name(name: object) -> bool:
-    """Tell whether cookies can have this name."""
-    return isinstance(name, str) and re.fullmatch(NAME, name) is not None
+def checked_name(config: CookieStoreConfig, name: object) -> str:
+    """Return the name of a cookie, None for the configured one; raise `WrongValue` for what no cookie can have."""
+    if name is None:
+        return config.cookie_name
+    if not isinstance(name, str) or not re.fullmatch(NAME, name):
+        raise WrongValue("not a name of a cookie", where="name", got=name, expected=f"matching {NAME}")
+    return name
 
 
 def is_lifetime(seconds: object) -> bool:
@@ -46,7 +51,7 @@ def is_value(value: object) -> bool:
 
 
 def set_cookie(config: CookieStoreConfig, name: str, value: str, max_age: int) -> str:
-    """Return the text of a ``Set-Cookie`` header; an empty value and ``max_age`` 0 make browsers forget."""
+    """Return the text of a ``Set-Cookie`` header, unchecked; an empty value and ``max_age`` 0 make browsers forget."""
     text = f"{name}={value}; Max-Age={max_age}; Path={config.cookie_path}"
     secure = config.secure and name != config.insecure_name
     if config.domain:
@@ -58,6 +63,11 @@ def set_cookie(config: CookieStoreConfig, name: str, value: str, max_age: int) -
     if config.same_site and (secure or config.same_site != "None"):  # browsers drop None without Secure
         text += f"; SameSite={config.same_site}"
     return text
+
+
+def forget_cookie(config: CookieStoreConfig, name: str | None) -> str:
+    """Return the text of a ``Set-Cookie`` header that has browsers forget a cookie; raise as `checked_name` does."""
+    return set_cookie(config, checked_name(config, name), "", 0)
 
 
 def parse(header: object, name: str) -> str | None:

@@ -18,9 +18,9 @@ from uuid import UUID
 
 from zlmdb import Transaction
 from zlmdb.errors import DataError, KeyExists, WrongType, WrongValue
-from zlmdb_cookiestore._config import LONGEST_LIFE, NAME, CookieStoreConfig
+from zlmdb_cookiestore._config import LONGEST_LIFE, CookieStoreConfig
 from zlmdb_cookiestore._cookie import Cookie
-from zlmdb_cookiestore._header import IssuedCookie, is_lifetime, is_name, is_value, set_cookie
+from zlmdb_cookiestore._header import IssuedCookie, checked_name, is_lifetime, is_value, set_cookie
 from zlmdb_cookiestore._tables import CookieStoreSchema, expiry_of
 
 _SECOND: Final = 1_000_000_000  # in nanoseconds
@@ -228,10 +228,8 @@ class Operations:
     # --- the way there
 
     def _checked(self, name: str | None, max_age: int | None) -> tuple[str, int]:
-        name = self.config.cookie_name if name is None else name
+        name = checked_name(self.config, name)
         max_age = self.config.max_age if max_age is None else max_age
-        if not is_name(name):
-            raise WrongValue("not a name of a cookie", where="name", got=name, expected=f"matching {NAME}")
         if not is_lifetime(max_age):
             expected = f"an int of seconds, 1 to {LONGEST_LIFE}"
             raise WrongValue("not a lifetime of a cookie", where="max_age", got=max_age, expected=expected)

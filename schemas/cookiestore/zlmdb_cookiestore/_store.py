@@ -18,7 +18,7 @@ from zlmdb.plugins import Context
 from zlmdb.twisted import AsyncDatabase
 from zlmdb_cookiestore._config import CookieStoreConfig
 from zlmdb_cookiestore._cookie import Cookie
-from zlmdb_cookiestore._header import IssuedCookie, parse, set_cookie
+from zlmdb_cookiestore._header import IssuedCookie, forget_cookie, parse
 from zlmdb_cookiestore._mending import Mending
 from zlmdb_cookiestore._operations import CookieCounts, Identity, Operations
 from zlmdb_cookiestore._tables import CookieStoreSchema, end_of_life
@@ -214,8 +214,12 @@ class CookieStore:
         return parse(header, self.config.cookie_name)
 
     def forget_header(self, name: str | None = None) -> str:
-        """Return the text of a ``Set-Cookie`` header that has the browser forget the cookie."""
-        return set_cookie(self.config, name or self.config.cookie_name, "", 0)
+        """Return the text of a ``Set-Cookie`` header that has the browser forget the cookie; None is our cookie.
+
+        Raises:
+            WrongValue: no cookie can have this name.
+        """
+        return forget_cookie(self.config, name)
 
     # --- the steps of its life, called by the plugin's host
 
