@@ -127,6 +127,26 @@ def test_what_create_raises_is_a_fault_of_the_configuration(tmp_path: Path, how:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("how", RAISING)
+def test_what_an_upgrade_raises_concerns_its_own_store_only(tmp_path: Path, how: str) -> None:
+    async def first(service: StoreService, reactor: Any) -> None:
+        service.startService()
+        await service.started
+        await put_everywhere(service)
+        await service.stopService()
+
+    async def second(service: StoreService, reactor: Any) -> None:
+        service.startService()
+        await service.started
+        assert service.states() == {"before": State.STARTED, "faulty": State.FAILED, "after": State.STARTED}
+        assert isinstance(service.reasons()["faulty"].__cause__, FAULTS[how])  # type: ignore[arg-type]
+        await service.stopService()
+
+    run(tmp_path, first)
+    run(tmp_path, second, type="tests.plugin_samples:v2", fails="upgrade", how=how)
+    assert notes(tmp_path / "faulty") == {1: "faulty"}
+
+
 def test_a_configuration_that_raises_what_has_no_text_is_told_of_as_all_others(tmp_path: Path) -> None:
     for error, line in (
         (

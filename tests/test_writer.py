@@ -90,6 +90,29 @@ def test_even_an_exit_raised_by_an_operation_is_only_its_outcome(bench: Bench, e
     assert bench.outcomes == [("alone", error), ("in company", error), ("a", None)]
 
 
+class Falsy(Exception):
+    """An error that counts as false, as one does whose length is that of what it found."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+def test_an_error_that_counts_as_false_is_an_error_all_the_same(bench: Bench) -> None:
+    error = Falsy()
+
+    def fail(txn: zlmdb.Transaction) -> None:
+        txn.put(b"\0\1lost", b"")
+        raise error
+
+    bench.watch(bench.writer.submit(fail, what="alone"))
+    bench.work()
+    bench.watch(bench.writer.submit(fail, what="in company"))
+    bench.put("a")
+    bench.work()
+    assert bench.outcomes == [("alone", error), ("in company", error), ("a", None)]
+    assert bench.stored() == ["a"]
+
+
 def test_an_operation_that_fills_the_file_fails_alone(tmp_path: Path) -> None:
     with zlmdb.Database(tmp_path / "db", maxsize=1 << 20, sync=False) as db:
         bench = Bench(db)

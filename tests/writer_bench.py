@@ -80,7 +80,9 @@ class Bench:
         self.finished += 1
 
     def watch(self, operation: Operation[Any], name: str | None = None) -> Operation[Any]:
-        operation.subscribe(lambda op: self.outcomes.append((name or op.what, op.error or op.value)))
+        operation.subscribe(
+            lambda op: self.outcomes.append((name or op.what, op.value if op.error is None else op.error))
+        )
         return operation
 
     def put(self, key: str, value: object = 1, **options: Any) -> Operation[Any]:

@@ -314,7 +314,8 @@ class Writer:
             if failure is None and operation.failure is None:
                 operation.state = DONE
                 continue
-            operation.failure = failure or operation.failure
+            if failure is not None:  # not "if failure": an error may well be falsy, and is no success for that
+                operation.failure = failure
             operation.state = State.FAILED
             operation.value = None
             self._stats.failed += 1
