@@ -51,7 +51,7 @@ def _read(group: str) -> Iterator[Offer]:
     for distribution in importlib.metadata.distributions():
         name = version = ""
         try:
-            name, version = distribution.name or "", distribution.version or ""  # None without a METADATA file
+            name, version = _stated(distribution, "Name"), _stated(distribution, "Version")
             entries = distribution.entry_points.select(group=group)
             found = [Offer(entry.name, name, version, entry.value) for entry in entries]
         except Exception as exc:  # noqa: BLE001  whatever is wrong with it
@@ -59,6 +59,16 @@ def _read(group: str) -> Iterator[Offer]:
         if not name or normalized(name) not in names:
             yield from found
         names.add(normalized(name))
+
+
+def _stated(distribution: importlib.metadata.Distribution, field: str) -> str:
+    """Return a field of the metadata; empty if it is missing, as all are without a METADATA file.
+
+    The attributes of a distribution warn of a missing field from Python 3.12 on, and are to raise KeyError.
+    """
+    metadata: importlib.metadata.PackageMetadata | None = distribution.metadata
+    values = None if metadata is None else metadata.get_all(field)
+    return str(values[0]) if values else ""
 
 
 def normalized(distribution: str) -> str:
