@@ -95,7 +95,9 @@ def test_after_the_deadline_closing_does_not_wait_for_a_lock_held_elsewhere(face
     face.run(main)
 
 
-def test_after_the_deadline_closing_does_not_wait_for_reads(face: Face, tmp_path: Path) -> None:
+def test_after_the_deadline_closing_does_not_wait_for_reads_and_the_file_is_closed_behind_them(
+    face: Face, tmp_path: Path
+) -> None:
     async def main(open_database: Any) -> None:
         db = await open_database(tmp_path / "db")
         running, release = threading.Event(), threading.Event()
@@ -105,7 +107,8 @@ def test_after_the_deadline_closing_does_not_wait_for_reads(face: Face, tmp_path
         assert db.database.is_open  # a transaction lives in it
         release.set()
         assert await read is True
-        db.database.close()
+        join_threads()
+        assert not db.database.is_open
 
     face.run(main)
 

@@ -140,7 +140,8 @@ class Engine:
         if self.readers.join():
             self.database.close()
         else:
-            log.warning("%s: reads still run past the deadline, the file stays open", self.database.path)
+            log.warning("%s: reads still run past the deadline, the file is closed when they end", self.database.path)
+            self.readers.at_end(self.database.close)
 
     def __del__(self, warn: Callable[..., object] = warnings.warn) -> None:
         writer = getattr(self, "writer", None)

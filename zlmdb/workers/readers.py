@@ -35,6 +35,7 @@ class ReaderPool:
         self._running = 0  # functions
         self._ended = False
         self._abandoned = False
+        self._at_end: Callable[[], object] | None = None
 
     def run(self, function: Callable[[], Any], done: Done) -> None:
         """Have ``done`` called with the result of ``function()``; both run on a thread of the pool.
@@ -67,6 +68,14 @@ class ReaderPool:
             self._changed.wait_for(lambda: not self._threads or (self._abandoned and self._running))
             return not self._threads
 
+    def at_end(self, function: Callable[[], object]) -> None:
+        """Have ``function`` called when the last thread has ended: on that thread, or here and now."""
+        with self._changed:
+            if self._threads:
+                self._at_end = function
+                return
+        function()
+
     def abandon(self) -> None:
         """Do not wait for reads that run now; those that wait fail with `DatabaseClosed`."""
         with self._changed:
@@ -80,6 +89,10 @@ class ReaderPool:
     def _serve(self) -> None:
         while self._serve_one():
             pass
+        with self._changed:
+            function, self._at_end = (None, self._at_end) if self._threads else (self._at_end, None)
+        if function is not None:
+            perform(function)
 
     def _serve_one(self) -> bool:
         work = self._next()
