@@ -18,10 +18,12 @@ from zlmdb.twisted import AsyncDatabase
 from zlmdb_eventhistory import Imported, Maintenance, OldHistory, Sweeper
 from zlmdb_realmstore._buffer import Buffer
 from zlmdb_realmstore._config import Config
+from zlmdb_realmstore._readable import Unreadable
 from zlmdb_realmstore._record import BufferStats, Outcome, Record, Step
 from zlmdb_realmstore._schema import RealmSchema
 
 _BETWEEN_PAUSES: Final = 32  # records that the writer's thread writes before the reactor's thread gets its turn
+_SMALLEST_KEY: Final = 511  # bytes that a key may have in every format
 _PAUSE: Final = 0.0001  # seconds; a wait of any length hands over the interpreter lock
 
 
@@ -99,11 +101,23 @@ class Life:
         if db is None:
             return
         if not self._config.readonly:
-            await db.write(self._schema.complete_index)
+            await self._complete_index(db)
             await self._import_publications(db)
             patterns = [item.pattern() for item in self._config.event_history]
             await db.write(self._schema.history.configure, patterns)
         await self._restore()
+
+    async def _complete_index(self, db: AsyncDatabase) -> None:
+        unreadable: Unreadable = {}
+        await db.write(self._schema.complete_index, unreadable)
+        for key, error in list(unreadable.items())[:1]:
+            self._log.error(
+                "{where}: {count} sessions cannot be read and are passed over, such as {key}: {error}",
+                where=self._config.path,
+                count=len(unreadable),
+                key=key,
+                error=error,
+            )
 
     async def _import_publications(self, db: AsyncDatabase) -> None:
         old = await db.attach(OldHistory)
@@ -215,6 +229,10 @@ class Life:
     def stats(self) -> BufferStats:
         """Return the counters of the buffer."""
         return self._buffer.stats()
+
+    @property
+    def _max_key_size(self) -> int:
+        return _SMALLEST_KEY if self._db is None else self._db.database.max_key_size
 
     def _submit(self, record: Record) -> Deferred[Any]:
         if self._config.readonly and not self._stopping:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from zlmdb.errors import WrongType, WrongValue
 from zlmdb_eventhistory import Event
 from zlmdb_realmstore._session import Session
+from zlmdb_realmstore._storable import storable_text
 
 _LARGEST_PUBLICATION: Final = 2**53  # of WAMP
 _LARGEST_SESSION: Final = 2**64 - 1  # that the tables hold
@@ -122,8 +123,8 @@ def session_record(session: Any, details: Any, joined_at: int) -> Session:
 def leaving_session(session: Any, details: Any, record: Session | None, left_at: int) -> Leaving:
     """Return what close details say of a session that leaves; ``record`` is the one of its joining."""
     reason, message = _attribute(details, "reason"), _attribute(details, "message")
-    texts = [None if text is None else str(text) for text in (reason, message)]
-    return Leaving(session_id_of(session), record.oid if record else None, left_at, *texts)
+    oid = record.oid if record else None
+    return Leaving(session_id_of(session), oid, left_at, storable_text(reason), storable_text(message))
 
 
 def session_details(record: Session) -> dict[str, Any]:

@@ -3,15 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from zlmdb import Database, Map, Schema, Transaction, table
+from zlmdb.errors import DecodeError
 from zlmdb_eventhistory import EventHistory
+from zlmdb_realmstore._readable import Unreadable, readable_sessions
 from zlmdb_realmstore._session import Session
 
 VERSION: Final = 1  # of these tables, as a whole
 _END: Final = 2**63 - 1  # the latest time that a Timestamp key can hold, in nanoseconds
+
+AuthidKey: TypeAlias = tuple[str, int, int]
 
 
 @table("403ecc06-f564-4ea9-92f2-c4c13bd2ba5a", build=Session.build, cast=Session.cast)
@@ -68,31 +73,94 @@ class RealmSchema(Schema):
         self.calls = db.attach_table(WaitingCalls)
         self.history = db.attach(EventHistory)
 
-    def complete_index(self, txn: Transaction) -> bool:
-        """Make the index by authid anew if programs without it wrote sessions; reads all. Return whether it did."""
-        indexed = self._authids_agree(txn)
-        if not indexed:
-            self.sessions.rebuild_index(txn, "authid")
-        return not indexed
+    def complete_index(self, txn: Transaction, unreadable: Unreadable | None = None) -> bool:
+        """Make the index by authid anew if programs without it wrote sessions; reads all. Return whether it did.
 
-    def _authids_agree(self, txn: Transaction) -> bool:
+        Sessions that cannot be read are passed over, and entered into ``unreadable`` with their errors; what the index
+        says of them stays. Neither are sessions in it whose authid is too long for a key, or that another one equals in
+        all that makes the key.
+        """
+        unreadable = {} if unreadable is None else unreadable
+        if self._authids_agree(txn, unreadable):
+            return False
+        self._remake_authids(txn, unreadable)
+        return True
+
+    def _authids_agree(self, txn: Transaction, unreadable: Unreadable) -> bool:
         owned = 0
-        for oid, session in self.sessions.select(txn):
-            key = _authid_key(session)
-            if key is not None:
-                owned += 1
-                if self.idx_sessions_by_authid[txn, key] != oid:
-                    return False
-        return self.idx_sessions_by_authid.count(txn) == owned
+        try:
+            for oid, session in readable_sessions(self.sessions, txn, unreadable):
+                key = self._key_by_authid(txn, session)
+                if key is not None:
+                    owner = self.idx_sessions_by_authid[txn, key]
+                    if owner == oid:
+                        owned += 1
+                    elif not self._has_key(txn, owner, key):
+                        return False
+            return self.idx_sessions_by_authid.count(txn) == owned + len(self._entries_of(txn, unreadable))
+        except DecodeError:  # in the index
+            return False
+
+    def _has_key(self, txn: Transaction, oid: UUID | None, key: AuthidKey) -> bool:
+        """Tell whether there is a session whose key this is, too."""
+        try:
+            session = None if oid is None else self.sessions[txn, oid]
+        except DecodeError:
+            return False
+        return session is not None and _authid_key(session) == key
+
+    def _remake_authids(self, txn: Transaction, unreadable: Unreadable) -> None:
+        index = self.idx_sessions_by_authid
+        for _ in readable_sessions(self.sessions, txn, unreadable):
+            pass  # all that cannot be read are known then, and what the index says of them can be kept
+        try:
+            kept = self._entries_of(txn, unreadable)
+        except DecodeError:
+            kept = []
+        index.truncate(txn)
+        for oid, session in readable_sessions(self.sessions, txn, unreadable):
+            key = self._key_by_authid(txn, session)
+            if key is not None and (txn, key) not in index:
+                index[txn, key] = oid
+        for key, oid in kept:
+            if (txn, key) not in index:
+                index[txn, key] = oid
+
+    def _entries_of(self, txn: Transaction, unreadable: Unreadable) -> list[tuple[AuthidKey, UUID]]:
+        """Return what the index by authid says of sessions that cannot be read."""
+        if not unreadable:
+            return []
+        return [(key, oid) for key, oid in self.idx_sessions_by_authid.select(txn) if oid in unreadable]
+
+    def _key_by_authid(self, txn: Transaction, session: Session) -> AuthidKey | None:
+        key = _authid_key(session)
+        if key is None or len(self.idx_sessions_by_authid.raw_key(key)) > txn.max_key_size:
+            return None
+        return key
 
     def latest_session(self, txn: Transaction, session_id: int, joined_before: int | None = None) -> Session | None:
-        """Return the session with this id that joined last, or last before a time (ns, excluded)."""
+        """Return the session with this id that joined last, or last before a time (ns, excluded).
+
+        Sessions that cannot be read are passed over.
+        """
+        for oid in self._oids(txn, session_id, joined_before):
+            try:
+                session = self.sessions[txn, oid]
+            except DecodeError:
+                continue
+            if session is not None:
+                return session
+        return None
+
+    def latest_oid(self, txn: Transaction, session_id: int) -> UUID | None:
+        """Return the key of the session with this id that joined last, whether it can be read or not."""
+        return next(self._oids(txn, session_id, None), None)
+
+    def _oids(self, txn: Transaction, session_id: int, joined_before: int | None) -> Iterator[UUID]:
         until = _END if joined_before is None else min(joined_before, _END)
-        found = self.idx_sessions_by_session_id.select(
-            txn, (session_id, 0), (session_id, until), return_keys=False, reverse=True, limit=1
+        return self.idx_sessions_by_session_id.select(
+            txn, (session_id, 0), (session_id, until), return_keys=False, reverse=True
         )
-        oid = next(found, None)
-        return None if oid is None else self.sessions[txn, oid]
 
     def sessions_of(self, txn: Transaction, authid: str) -> list[tuple[int, int]]:
         """Return (session id, joined at) of the sessions of an authid."""
@@ -102,7 +170,10 @@ class RealmSchema(Schema):
     def leave(
         self, txn: Transaction, oid: UUID, left_at: int, reason: str | None = None, message: str | None = None
     ) -> bool:
-        """Write when and why a session left; return whether there is such a session."""
+        """Write when and why a session left; return whether there is such a session.
+
+        Raises `DecodeError` if its record cannot be read.
+        """
         session = self.sessions[txn, oid]
         if session is None:
             return False
@@ -111,7 +182,7 @@ class RealmSchema(Schema):
         return True
 
 
-def _authid_key(session: Session) -> tuple[str, int, int] | None:
+def _authid_key(session: Session) -> AuthidKey | None:
     """Return the key of a session in `IndexSessionsByAuthid`; None if it has no authid, or no time."""
     if session.authid is None or session.joined_at is None:
         return None

@@ -16,6 +16,7 @@ from zlmdb_realmstore._life import Life
 from zlmdb_realmstore._record import Record
 from zlmdb_realmstore._records import Leaving, leaving_session, session_details, session_record
 from zlmdb_realmstore._session import Session
+from zlmdb_realmstore._storable import storable_session
 
 
 class _Shutdown:
@@ -33,8 +34,19 @@ class SessionStore(Life):
         self._joined: dict[int, tuple[Any, Session]] = {}  # by the identity of the router's session object
 
     def store_session_joined(self, session: Any, details: Any) -> None:
-        """Store a session that joins the realm, as of now. Raises as `store_event` does."""
+        """Store a session that joins the realm, as of now, but for what could not be read back, which is logged.
+
+        Raises as `store_event` does.
+        """
         record = session_record(session, details, self._context.time_ns())
+        record, lost = storable_session(record, self._max_key_size, self._config.maxsize)
+        if lost:
+            self._log.error(
+                "{where}: session {session} is stored without {lost}: these could not be read back",
+                where=self._config.path,
+                session=record.session,
+                lost=", ".join(lost),
+            )
         self._submit_now(Record(lambda txn: self._insert(txn, record), record))
         self._joined[id(session)] = session, record
 
@@ -107,7 +119,6 @@ class SessionStore(Life):
     def _leave(self, txn: Transaction, leaving: Leaving) -> None:
         oid: UUID | None = leaving.oid
         if oid is None and leaving.session_id is not None:
-            latest = self._schema.latest_session(txn, leaving.session_id)
-            oid = latest.oid if latest else None
+            oid = self._schema.latest_oid(txn, leaving.session_id)
         if oid is None or not self._schema.leave(txn, oid, *leaving[2:]):
             raise WrongValue("a session left that did not join", got=leaving, expected="a session in the store")

@@ -27,7 +27,6 @@ from zlmdb_realmstore._records import (
     published_event,
 )
 
-_SMALLEST_KEY: Final = 511  # bytes that a key may have in every format
 _MOST_PAGES: Final = 5  # of the file that are looked at while the reactor waits
 
 
@@ -192,10 +191,6 @@ class RealmStore(CallStore):
         return self._buffer.flushed().addCallback(lambda _: db.read(read))
 
     # --- the way to the file
-
-    @property
-    def _max_key_size(self) -> int:
-        return _SMALLEST_KEY if self._db is None else self._db.database.max_key_size
 
     def _record(self, event: Event) -> Record:
         ceiling = self._config.maxsize

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Whether data that somebody else made can be written as CBOR and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from zlmdb.errors import WrongValue
+
+_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_DEEPEST: Final = 500  # levels of containers; cbor2 reads 400, and ends the process when it writes some thousands
+_OBJECT: Final = 27  # tags of CBOR
+_SHARED: Final = 28
+_REFERENCE: Final = 29
+
+
+def is_plain(*values: object) -> bool:
+    """Tell whether values consist of scalars, bytes, lists, tuples and dicts alone, which CBOR gives back as they are.
+
+    Raises `WrongValue` for containers that are nested too deeply to be written. What is contained twice, or in
+    itself, is looked at once.
+    """
+    level, plain = list(values), True
+    seen: set[int] = set()
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for part in level:
+            kind = part.__class__
+            if kind in _SCALARS or id(part) in seen:
+                continue
+            if kind is list or kind is tuple:
+                members: Any = part
+            elif kind is dict:
+                members = part.values()  # type: ignore[attr-defined]
+                plain = plain and _SCALARS.issuperset(map(type, part))  # type: ignore[call-overload]
+            else:
+                plain = False
+                continue
+            if not _SCALARS.issuperset(map(type, members)):
+                seen.add(id(part))
+                inner += members
+        if not inner:
+            return plain
+        level = inner
+    raise WrongValue("containers are nested too deeply", got=f"more than {_DEEPEST} levels", expected="at most 400")
+
+
+def as_read(value: Any) -> Any:
+    """Return a copy of plain data as reading its CBOR will give it; any thread.
+
+    Raises `WrongValue` for what cannot be written, or not be read: nesting deeper than 400 levels, tags of CBOR with
+    a content that they cannot have, what cannot be written a second time, records whose class a later reader may lack.
+    """
+    import cbor2
+
+    try:
+        plain = is_plain(value)
+        copy = cbor2.loads(cbor2.dumps(value), semantic_decoders=_REFUSED)
+        if not plain:
+            cbor2.dumps(copy)  # some things are read as objects that cannot be written
+    except Exception as error:  # decoders of tags raise what they like
+        raise WrongValue(f"this cannot be stored: {error}", got=value, expected="plain data") from error
+    return copy
+
+
+def _refuse(*_: object) -> NoReturn:
+    raise ValueError("an object or a reference, which not every reader can resolve")
+
+
+_REFUSED: Final[dict[int, Callable[..., NoReturn]]] = {_OBJECT: _refuse, _SHARED: _refuse, _REFERENCE: _refuse}
