@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cbor2 import CBORTag
 
 from tests.reactor_bench import run
+from tests.realm_bench import logged
 from zlmdb import errors
 from zlmdb.twisted.crossbar import install
 from zlmdb.twisted.crossbar._cookies import RouterCookieStore
@@ -66,6 +68,13 @@ def test_a_realm_is_checked_completely(store: Any, problems: list[str]) -> None:
         assert any(each.startswith(problem) for each in found), found
 
 
+def nested(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"a": found}
+    return found
+
+
 COOKIE: dict[str, Any] = {"name": "cbtid", "length": 24, "max_age": 3600, "store": {"type": "database", "path": "c"}}
 
 
@@ -85,6 +94,47 @@ def test_cookies_are_on_disk_when_the_call_returns(tmp_path: Path) -> None:
         assert not other.exists(value)
         assert other.getAuth(value) == (None, None, None, None, None)
         assert (other.delAuth(value), other.setAuth(value, "joe", None, None, None, None)) == (False, False)
+
+    run(main)
+
+
+@pytest.mark.parametrize(
+    "extra", [nested(100), nested(450), {"a": "x" * 70_000}, {"a": CBORTag(0, "x")}, {"a": object()}]
+)
+def test_a_login_that_cannot_be_stored_is_logged_and_the_cookie_authenticates_nobody(
+    tmp_path: Path, extra: Any
+) -> None:
+    async def main(reactor: Any) -> None:
+        store = RouterCookieStore(str(tmp_path / "db"), COOKIE, reactor=reactor)
+        value, _ = store.create()
+        assert store.setAuth(value, "ann", "user", "ticket", None, "realm1")
+        with logged() as lines:
+            assert not store.setAuth(value, "joe", "user", "ticket", extra, "realm1")
+        assert len([line for line in lines if "authenticates 'joe' is not stored" in line]) == 1
+        assert not any(value in line for line in lines)
+        again = RouterCookieStore(str(tmp_path / "db"), COOKIE, reactor=reactor)
+        assert [each.getAuth(value) for each in (store, again)] == [(None, None, None, None, {})] * 2
+        assert store.setAuth(value, "joe", "user", "ticket", {"a": nested(50)}, "realm1")
+        assert store.getAuth(value) == ("joe", "user", "ticket", "realm1", {"a": nested(50)})
+
+    run(main)
+
+
+def test_while_the_file_takes_nothing_cookies_authenticate_nobody_whose_logout_it_does_not_take(tmp_path: Path) -> None:
+    async def main(reactor: Any) -> None:
+        path = str(tmp_path / "db")
+        store = RouterCookieStore(path, COOKIE, reactor=reactor)
+        value, _ = store.create()
+        assert store.setAuth(value, "ann", "user", "ticket", None, "realm1")
+        database = store._cookies._db.database
+        with database.begin(write=True), logged() as lines:  # a write of its own fails meanwhile
+            assert not store.setAuth(value, None, None, None, None, None)
+            assert store.getAuth(value) == (None, None, None, None, {})
+        assert any("is not stored" in line for line in lines)
+        assert store.exists(value)
+        assert store.getAuth(value)[0] is None
+        assert store.setAuth(value, "joe", "user", "ticket", None, "realm1")
+        assert store.getAuth(value)[0] == "joe"
 
     run(main)
 

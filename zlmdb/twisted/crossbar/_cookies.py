@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from typing import Any, Final, TypeAlias
 
 from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.logger import Logger
 
+from zlmdb.codecs.plain import as_read
+from zlmdb.errors import ZlmdbError
 from zlmdb.plugins import Context, ManagedStore, Registry, configure
 from zlmdb.twisted.crossbar._immediate import open_now, outcome
 
@@ -29,6 +32,8 @@ class RouterCookieStore:
     installed one. Raises `PluginError` if the database cannot be opened.
     """
 
+    _log = Logger()
+
     def __init__(self, path: str, cookie: Mapping[str, Any], reactor: Any = None) -> None:
         if reactor is None:
             from twisted.internet import reactor
@@ -37,6 +42,7 @@ class RouterCookieStore:
         options |= {key: cookie["store"][key] for key in _STORE_KEYS if key in cookie["store"]}
         context = Context(open_database=open_now, call_later=reactor.callLater, reactor=reactor)
         self._cookie_id_field: str = cookie.get("name", "cbtid")  # the router's log shows it
+        self._nobodies: set[str] = set()  # cookies of which the file says otherwise, and takes nothing
         self._connections: dict[str, set[Any]] = {}
         self._managed: ManagedStore = configure(Registry().load(_PLUGIN), options, context, name=path, path="cookie")
         outcome(ensureDeferred(self._managed.start()))
@@ -68,6 +74,8 @@ class RouterCookieStore:
         cookie = self._cookies.lookup(cbtid)
         if cookie is None:
             return _NOBODY
+        if cbtid in self._nobodies:
+            return (*_NOBODY[:4], {})
         return cookie.authid, cookie.authrole, cookie.authmethod, cookie.authrealm, cookie.authextra or {}
 
     def setAuth(  # noqa: N802
@@ -79,11 +87,35 @@ class RouterCookieStore:
         authextra: dict[str, Any] | None,
         authrealm: str | None,
     ) -> bool:
-        """Remember whom a cookie authenticates, or with None that it authenticates nobody; False if it is unknown."""
-        return bool(outcome(self._cookies.authenticate(cbtid, authid, authrole, authmethod, authrealm, authextra)))
+        """Remember whom a cookie authenticates, or with None that it authenticates nobody; False if it is unknown.
+
+        The router calls it in the midst of a session's joining, or leaving, and goes no further if it raises. So what
+        the store refuses is logged, and the cookie authenticates nobody then: least of all whom it did before.
+        """
+        try:
+            extra = None if authextra is None else as_read(authextra)
+            known = bool(outcome(self._cookies.authenticate(cbtid, authid, authrole, authmethod, authrealm, extra)))
+        except ZlmdbError as error:
+            self._log.error(  # without what was to be stored: it may be secret, and so is the value of the cookie
+                "that a cookie authenticates {authid!r} is not stored: {what}; expected {expected}",
+                authid=authid,
+                what=error.what,
+                expected=error.expected or "no failure",
+            )
+            self._forget(cbtid)
+            return False
+        self._nobodies.discard(cbtid)
+        return known
+
+    def _forget(self, cbtid: str) -> None:
+        try:
+            outcome(self._cookies.authenticate(cbtid, None))
+        except ZlmdbError:  # the file takes nothing: then it has to be remembered here
+            self._nobodies.add(cbtid)
 
     def delAuth(self, cbtid: str) -> bool:  # noqa: N802
         """Delete a cookie; return whether there was one."""
+        self._nobodies.discard(cbtid)
         return bool(outcome(self._cookies.revoke(cbtid)))
 
     def addProto(self, cbtid: str, proto: Any) -> int:  # noqa: N802
