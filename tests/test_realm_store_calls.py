@@ -10,10 +10,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from cbor2 import CBORTag
 
+import zlmdb
 from tests.reactor_bench import busy, run
 from tests.realm_bench import RouterSession, database, logged, make, run_with_store
-from zlmdb_realmstore import DepartedCaller, RealmStore
+from zlmdb_realmstore import DepartedCaller, RealmSchema, RealmStore
 
 QUEUE = {"call-queue": [{"uri": "com.slow", "limit": 3}, {"uri": "com.all", "match": "prefix"}], "limit": 2}
 
@@ -142,6 +144,125 @@ def test_a_call_that_is_not_understood_keeps_no_other_back(tmp_path: Path) -> No
         assert any("call 1 stays in the file: a message of tomorrow" in line for line in lines)
         assert waiting(after) == [2]
         await after.stop()
+
+    run(main)
+
+
+def nested(levels: int) -> list[Any]:
+    found: list[Any] = []
+    for _ in range(levels):
+        found = [found]
+    return found
+
+
+class Odd(Call):
+    """A call whose plain form is anything."""
+
+    def __init__(self, plain: Any) -> None:
+        self.plain = plain
+
+    def marshal(self) -> Any:
+        if isinstance(self.plain, Exception):
+            raise self.plain
+        return self.plain
+
+
+NO_CALLS: list[Any] = [
+    [],
+    [48, 1],
+    [48, 1, {}],
+    [48, 1, None, "p"],
+    [48, 1, {"timeout": "x"}, "p"],
+    [48, 1, {"timeout": -1}, "p"],
+    [48, 1, {"timeout": True}, "p"],
+    {},
+    {"a": 1},
+    "CALL",
+    None,
+    [48, 1, {}, "p", ["unknown"]],
+]
+UNREADABLE: list[Any] = [[48, 1, {}, "p", [content]] for content in (CBORTag(0, "x"), nested(450), nested(50_000))]
+
+
+@pytest.mark.parametrize("plain", [*NO_CALLS, *UNREADABLE, [48, 1, {}, "p", [object()]], ValueError("no")])
+def test_a_call_that_could_not_be_restored_is_not_queued(tmp_path: Path, plain: Any) -> None:
+    async def main(reactor: Any) -> None:
+        store = make(reactor, tmp_path / "db", **QUEUE)
+        store.parse_call = Call.parse
+        await store.start()
+        with logged() as lines:
+            assert queue(store, Odd(plain), Call(1)) == [False, True]
+        assert len([line for line in lines if "a call is not queued" in line]) == 1
+        await store.stop()
+        again = make(reactor, tmp_path / "db", **QUEUE)
+        again.parse_call = Call.parse
+        await again.start()
+        assert waiting(again) == [1]
+        await again.stop()
+
+    run(main)
+
+
+def test_a_call_of_a_caller_that_no_table_can_hold_is_not_queued(using: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        assert not store.maybe_queue_call(RouterSession(2**70), Call(1), registration(), None)
+        assert not store.maybe_queue_call(RouterSession(7), Call(1), registration(), CBORTag(0, "x"))
+        assert store.get_queued_call(registration()) is None
+
+    using(test)
+
+
+def test_a_call_that_would_fill_the_file_is_not_queued(using: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        assert queue(store, Call("x" * 200_000), Call(1)) == [False, True]
+        await store.flushed()
+        assert waiting(store) == [1]
+
+    using(test, maxsize=262_144)
+
+
+def test_a_stored_call_is_what_was_queued(tmp_path: Path) -> None:
+    async def main(reactor: Any) -> None:
+        store = make(reactor, tmp_path / "db", **QUEUE)
+        await store.start()
+        content = [1]
+        queue(store, Call(content))
+        content.append(2)
+        await store.stop()
+        again = make(reactor, tmp_path / "db", **QUEUE)
+        again.parse_call = Call.parse
+        await again.start()
+        assert waiting(again) == [[1]]
+        await again.stop()
+
+    run(main)
+
+
+def test_stored_calls_that_are_none_keep_neither_others_nor_the_store_back(tmp_path: Path) -> None:
+    with zlmdb.Database(tmp_path / "db", sync=False) as db:
+        schema = db.attach(RealmSchema)
+        record = {"procedure": "com.slow", "match": "exact", "caller": {}, "authorization": None, "time_ns": 1}
+        with db.begin(write=True) as txn:
+            for number, plain in enumerate([*NO_CALLS, UNREADABLE[0]], start=1):
+                schema.calls[txn, number] = {**record, "message": plain}
+            schema.calls[txn, 14] = {**record, "message": [48, 1, {}, "p", [5]]}
+            for number, wrong in enumerate(({}, [], {**record, "message": [48, 1, {}, "p"], "caller": None}), start=15):
+                schema.calls[txn, number] = wrong  # type: ignore[assignment]
+            txn.put(schema.calls.raw_key(18) + b"x", b"")
+            schema.calls[txn, 19] = {**record, "message": CBORTag(29, 7)}
+
+    async def main(reactor: Any) -> None:
+        store = make(reactor, tmp_path / "db", **QUEUE)
+        store.parse_call = Call.parse
+        with logged() as lines:
+            await store.start()
+        assert len([line for line in lines if "stays in the file" in line]) == 10
+        assert len([line for line in lines if "18 waiting calls were not restored" in line]) == 1
+        queue(store, Call(6))  # its key is behind those of all
+        await store.flushed()
+        assert store.stats().failed == 0
+        assert waiting(store) == [5, 6]
+        await store.stop()
 
     run(main)
 

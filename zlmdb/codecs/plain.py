@@ -64,6 +64,13 @@ def as_read(value: Any) -> Any:
     return copy
 
 
+def encoded_size(value: Any) -> int:
+    """Return how many bytes plain data has as CBOR."""
+    import cbor2
+
+    return len(cbor2.dumps(value))
+
+
 def _refuse(*_: object) -> NoReturn:
     raise ValueError("an object or a reference, which not every reader can resolve")
 

@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import MISSING, dataclass, fields
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
+from zlmdb.codecs.plain import as_read, encoded_size
 from zlmdb.errors import DecodeError, WrongValue
-
-_OBJECT: Final = 27  # tags of CBOR
-_SHARED: Final = 28
-_REFERENCE: Final = 29
 
 
 @dataclass(kw_only=True)
@@ -63,21 +59,16 @@ class Event:
     def storable(self) -> Event:
         """Return a copy as reading will give it; raises `WrongValue` for what cannot be written, or not be read.
 
-        That is more than writing finds: nesting deeper than 400 levels, tags of CBOR with a content that
-        they cannot have, records whose class a later reader may lack. Any thread.
+        That is more than writing finds; see `zlmdb.codecs.plain.as_read`. Any thread.
         """
-        import cbor2
-
         try:
-            return Event(**cbor2.loads(cbor2.dumps(self.marshal()), semantic_decoders=_REFUSED))
-        except Exception as error:  # decoders of tags raise what they like
-            raise WrongValue(f"this cannot be stored: {error}", got=self, expected="plain data") from error
+            return Event(**as_read(self.marshal()))
+        except TypeError as error:
+            raise WrongValue(f"this cannot be stored: {error}", got=self, expected="the fields of an event") from error
 
     def size(self) -> int:
         """Return about how many bytes the event has in the file."""
-        import cbor2
-
-        return len(cbor2.dumps(self.marshal()))
+        return encoded_size(self.marshal())
 
     def marshal(self) -> dict[str, Any]:
         """Return the fields that are set."""
@@ -106,10 +97,3 @@ class Event:
 
 _DEFAULTS: Final = {field.name: field.default for field in fields(Event) if field.default is not MISSING}
 _FIELDS: Final = len(fields(Event))
-
-
-def _refuse(*_: object) -> NoReturn:
-    raise ValueError("an object or a reference, which not every reader can resolve")
-
-
-_REFUSED: Final[dict[int, Callable[..., NoReturn]]] = {_OBJECT: _refuse, _SHARED: _refuse, _REFERENCE: _refuse}

@@ -7,11 +7,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from zlmdb.codecs.plain import as_read
+from zlmdb.errors import WrongType, WrongValue
 from zlmdb_eventhistory import matches
 from zlmdb_realmstore._config import CallQueueItem
 
 _MILLISECOND: Final = 1_000_000  # in nanoseconds
 _OPTIONS: Final = 2  # the place of the options in a CALL message
+_SHORTEST: Final = 4  # parts of it: its number, the request, options, procedure
+_KINDS: Final = {"procedure": str, "match": str, "message": list, "caller": dict, "time_ns": int}
 
 ParseCall: TypeAlias = Callable[[list[Any]], Any]
 """Makes a router's call object of the list that its ``marshal()`` gave."""
@@ -107,19 +111,48 @@ class CallQueue:
 
 
 def stored_call(call: QueuedCall, caller: dict[str, Any], time_ns: int) -> StoredCall | None:
-    """Return a call as the file has it; None for one whose message has no plain form."""
+    """Return a call as the file has it, in a copy; None for one whose message has no plain form.
+
+    Raises `EncodeError` for one that could not be restored.
+    """
     marshal = getattr(call.call, "marshal", None)
     if not callable(marshal):
         return None
     procedure, match = _identity(call.registration)
-    return {
-        "procedure": procedure,
-        "match": match,
-        "message": marshal(),
-        "caller": caller,
-        "authorization": call.authorization,
-        "time_ns": time_ns,
-    }
+    record: StoredCall = as_read(
+        {
+            "procedure": procedure,
+            "match": match,
+            "message": _message(marshal),
+            "caller": caller,
+            "authorization": call.authorization,
+            "time_ns": time_ns,
+        }
+    )
+    check_call(record)
+    return record
+
+
+def _message(marshal: Callable[[], Any]) -> Any:
+    try:
+        return marshal()
+    except Exception as error:  # whatever the router's object finds wrong with itself
+        raise WrongValue(f"the call has no plain form: {error}", expected="a WAMP message") from error
+
+
+def check_call(record: Any) -> None:
+    """Raise `WrongType` for what is no call as `stored_call` gives it."""
+    if not isinstance(record, dict):
+        raise WrongType("not a waiting call", got=record, expected="a dict")
+    for name, kind in _KINDS.items():
+        if type(record.get(name)) is not kind:
+            raise WrongType("not a waiting call", where=name, got=record.get(name), expected=kind.__name__)
+    message = record["message"]
+    if len(message) < _SHORTEST or not isinstance(message[_OPTIONS], dict):
+        raise WrongType("not a CALL message", got=message, expected="[48, request, options, procedure, …]")
+    timeout = message[_OPTIONS].get("timeout")
+    if timeout is not None and (type(timeout) is not int or timeout < 0):
+        raise WrongType("not a timeout of a call", got=timeout, expected="milliseconds as an int from 0 on")
 
 
 def is_overdue(record: StoredCall, now_ns: int) -> bool:

@@ -4,16 +4,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from itertools import islice
+from typing import Any, Final
 
 from zlmdb import Transaction
-from zlmdb.errors import ZlmdbError
+from zlmdb.codecs.plain import encoded_size
+from zlmdb.errors import WrongValue, ZlmdbError
 from zlmdb.plugins import Context
-from zlmdb_realmstore._calls import CallQueue, ParseCall, QueuedCall, StoredCall, is_overdue, stored_call
+from zlmdb_realmstore._calls import CallQueue, ParseCall, QueuedCall, StoredCall, check_call, is_overdue, stored_call
 from zlmdb_realmstore._config import Config
+from zlmdb_realmstore._readable import Unreadable, readable_calls
 from zlmdb_realmstore._record import Record
 from zlmdb_realmstore._records import publisher_fields
 from zlmdb_realmstore._sessions import SessionStore
+
+_MOST_TOLD: Final = 10  # calls of which the log says each why it was not restored
 
 
 class CallStore(SessionStore):
@@ -29,12 +34,16 @@ class CallStore(SessionStore):
         """Queue a call if the configuration names its procedure and there is room; return whether it did.
 
         A call that has ``marshal()``, which gives its WAMP message as a list, is also written to the file and
-        outlives the process. It is not queued if the file does not take it.
+        outlives the process. It is not queued if it could not be restored from there, or the file does not take it.
         """
         if not self._calls.has_room(registration):
             return False
         queued = QueuedCall(session, call, registration, authorization)
-        record = stored_call(queued, publisher_fields(session), self._context.time_ns())
+        try:
+            record = self._stored_call(queued)
+        except ZlmdbError as error:
+            self._log.error("{where}: a call is not queued: {error}", where=self._config.path, error=error)
+            return False
         key = None
         if record is not None:
             key = self._calls.new_key()
@@ -44,6 +53,20 @@ class CallStore(SessionStore):
                 return False
         self._calls.put(key, queued)
         return True
+
+    def _stored_call(self, queued: QueuedCall) -> StoredCall | None:
+        record = stored_call(queued, publisher_fields(queued.session), self._context.time_ns())
+        if record is None:
+            return None
+        try:
+            self.parse_call(record["message"])
+        except Exception as error:  # the router's parser may raise anything
+            raise WrongValue(f"the call could not be restored: {error}", expected="what parse_call takes") from error
+        ceiling = self._config.maxsize
+        if ceiling is not None and (size := encoded_size(record)) > ceiling // 2:  # it would be tried again and again
+            expected = f"at most half of maxsize, {ceiling // 2} bytes"
+            raise WrongValue("the call is too large", got=f"{size} bytes", expected=expected)
+        return record
 
     def get_queued_call(self, registration: Any) -> QueuedCall | None:
         """Return the oldest queued call of a registration, or None.
@@ -65,26 +88,36 @@ class CallStore(SessionStore):
     async def _restore(self) -> None:
         if self._db is None or self._config.readonly:
             return
-        stored = await self._db.read(self._read_calls)
-        if not stored:
-            return
-        now = self._context.time_ns()
+        failed: Unreadable = {}
+        stored, last = await self._db.read(self._read_calls, failed)
+        self._calls.start_behind(last)
+        now = self._context.time_ns() if stored else 0
         overdue: list[int] = []
         for key, record in stored:
-            if is_overdue(record, now):
-                overdue.append(key)
-                continue
             try:
-                self._calls.restore(key, record, self.parse_call)
+                check_call(record)
+                if is_overdue(record, now):
+                    overdue.append(key)
+                else:
+                    self._calls.restore(key, record, self.parse_call)
             except Exception as error:  # noqa: BLE001 - one that this router does not understand stops no other
-                where = self._config.path
-                self._log.error("{where}: call {key} stays in the file: {error}", where=where, key=key, error=error)
-        self._calls.start_behind(stored[-1][0])
+                failed[key] = error
+        self._report_failed(failed)
         if overdue:
             self._forget(overdue)
 
-    def _read_calls(self, txn: Transaction) -> list[tuple[int, StoredCall]]:
-        return list(self._schema.calls.select(txn))
+    def _report_failed(self, failed: Unreadable) -> None:
+        where, count = self._config.path, len(failed)
+        for key, error in islice(failed.items(), _MOST_TOLD):
+            self._log.error("{where}: call {key} stays in the file: {error}", where=where, key=key, error=error)
+        if failed:
+            self._log.error("{where}: {count} waiting calls were not restored", where=where, count=count)
+
+    def _read_calls(self, txn: Transaction, unreadable: Unreadable) -> tuple[list[tuple[int, StoredCall]], int]:
+        """Return the calls that can be read, and the last key of any call."""
+        found = list(readable_calls(self._schema.calls, txn, unreadable))
+        keys = [key for key, _ in found] + [key for key in unreadable if isinstance(key, int)]
+        return found, max(keys, default=0)
 
     def _forget(self, keys: Iterable[int]) -> None:
         try:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from zlmdb import Map, Transaction
@@ -15,7 +15,7 @@ V = TypeVar("V")
 _UUID: Final = 16  # bytes of a key
 _NUMBER: Final = 8
 
-Unreadable = dict[Any, DecodeError]
+Unreadable: TypeAlias = dict[Any, Exception]
 """Keys of rows that cannot be read, and why; the bytes of a key that cannot be read either."""
 
 
