@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zlmdb import Transaction
 from zlmdb.errors import DecodeError, RecordMissing, WrongType, WrongValue
-from zlmdb_eventhistory._event import Event
+from zlmdb_eventhistory._event import Event, placed
+from zlmdb_eventhistory._fields import check_fields
 from zlmdb_eventhistory._keeping import Ledger, Sight
 from zlmdb_eventhistory._maintenance import Maintenance, configure, maintain
 from zlmdb_eventhistory._patterns import Pattern, check_patterns, expiry
@@ -40,21 +41,32 @@ class EventHistory(Tables):
 
         Raises:
             UniqueViolation: there is an event with this publication id.
-            EncodeError: a field cannot be stored, or the time lies before 1970.
+            EncodeError: a field cannot be stored, or not be read back, or the time lies before 1970.
             KeyTooLong: the topic is too long for the file's format.
         """
-        _check_event(event)
+        fields = _checked_fields(event)
+        if not check_fields(fields):
+            self._check_readable(event)
         last, clock, setback, stamp = self.state(txn)
         sequence, clock = last + 1, max(clock, event.time_ns)
         matching = self.rules(txn, stamp).matching(event.topic)
         expires_ns = expiry(matching, event.time_ns) if matching else None
-        self.events[txn, sequence] = event.placed(sequence, clock, expires_ns)
+        self.events[txn, sequence] = placed(fields, sequence, clock, expires_ns)
         self.set_state(txn, State(sequence, clock, max(setback, clock - event.time_ns), stamp))
         if matching:
             ledger = Ledger(self, txn, self.filling(txn) if any(rule.is_filling for rule in matching) else None)
             ledger.enter(matching, sequence)
             ledger.save()
         return sequence
+
+    def _check_readable(self, event: Event) -> None:
+        codec = self.events.value_codec
+        try:
+            # and written again: pages count bytes
+            codec.encode(codec.decode(codec.encode(event)))
+        except Exception as error:  # decoders of tags raise what they like
+            what = f"this could not be read back: {error}"
+            raise WrongValue(what, where="event history", got=event, expected="plain data") from error
 
     def dispatch(
         self,
@@ -234,13 +246,16 @@ class EventHistory(Tables):
         return problems(self, txn)
 
 
-def _check_event(event: Event) -> None:
-    """Refuse what could be written and not be read as an event."""
+def _checked_fields(event: Event) -> dict[str, Any]:
+    """Return the fields that are set; refuse what could be written and not be read as an event."""
+    if not isinstance(event, Event):
+        raise WrongType("not an event", where="event history", got=event, expected="an Event")
     if type(event.publication) is not int:
         raise WrongType("not a publication id", where="publication", got=event.publication, expected="an int from 0 on")
     if not isinstance(event.topic, str):
         raise WrongType("not a topic", where="topic", got=event.topic, expected="a str")
     _checked_time(event.time_ns)
+    return event.marshal()
 
 
 def _checked_time(time_ns: object) -> int:

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""Whether the fields of an event are what they are declared to be, and can be read back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from zlmdb.codecs.plain import is_plain
+from zlmdb.errors import WrongType
+
+_KINDS: Final[dict[str, type]] = {
+    **dict.fromkeys(("publication", "time_ns", "sequence", "clock_ns", "expires_ns", "publisher"), int),
+    **dict.fromkeys(("topic", "publisher_authid", "publisher_authrole", "realm"), str),
+    **dict.fromkeys(("enc_algo", "enc_key", "enc_serializer"), str),
+    **dict.fromkeys(("acknowledge", "retain", "exclude_me"), bool),
+    "args": list,
+    "kwargs": dict,
+    "payload": bytes,
+}
+_MEMBERS: Final[dict[str, type]] = {
+    **dict.fromkeys(("exclude", "eligible"), int),
+    **dict.fromkeys(("exclude_authid", "exclude_authrole", "eligible_authid", "eligible_authrole"), str),
+}
+_ALSO: Final[dict[str, tuple[type, ...]]] = {"args": (tuple,), "payload": (bytearray,), "enc_key": (bytes,)}
+_kind_of: Final = _KINDS.get
+
+
+def check_fields(fields: Mapping[str, Any]) -> bool:
+    """Tell whether all fields that are set are plain data; if not, only reading them shows whether they can be read.
+
+    Raises `WrongType` for a field that no event has, or that is of another type than it is declared with, and
+    `WrongValue` for ``args`` or ``kwargs`` that are nested too deeply.
+    """
+    plain = True
+    for name, value in fields.items():
+        if value.__class__ is not _kind_of(name):
+            plain = _check_other(name, value) and plain
+    args, kwargs = fields.get("args"), fields.get("kwargs")
+    return (args is kwargs is None or is_plain((args, kwargs))) and plain
+
+
+def _check_other(name: str, value: Any) -> bool:
+    """Check a field whose class is not just the declared one; tell whether it is plain."""
+    if (member := _MEMBERS.get(name)) is not None:
+        return _check_list(name, value, member)
+    kind = _KINDS.get(name)
+    if kind is None:
+        raise WrongType("an event has no such field", where=name, got=value, expected=f"one of {sorted(_KINDS)}")
+    also = _ALSO.get(name, ())
+    if not isinstance(value, (kind, *also)) or (kind is int and isinstance(value, bool)):
+        expected = " or ".join(each.__name__ for each in (kind, *also))
+        raise WrongType("not what this field of an event holds", where=name, got=value, expected=f"{expected}, or None")
+    return type(value) in also
+
+
+def _check_list(name: str, value: Any, member: type) -> bool:
+    if not isinstance(value, (list, tuple)) or not all(type(each) is member for each in value):
+        expected = f"a list of {member.__name__}, or None"
+        raise WrongType("not what this field of an event holds", where=name, got=value, expected=expected)
+    return type(value) in (list, tuple)
