@@ -197,6 +197,7 @@ def test_another_handle_sees_the_patterns_of_the_file(db: zlmdb.Database, histor
         [Pattern("a", max_count=True)],
         [Pattern("a", max_age_ns=-1)],
         [Pattern("a", max_age_ns=2**64)],
+        [Pattern("x" * 1_967)],
         [Pattern("a", max_bytes=1.5)],  # type: ignore[arg-type]
         [Pattern("a"), Pattern("a", max_count=1)],
     ],

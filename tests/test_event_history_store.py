@@ -161,27 +161,43 @@ def test_what_older_programs_stored_is_imported_before_anything_is_appended(tmp_
         ({"patterns": [{"uri": "a", "max-age": 0}]}, "store.patterns[0].max-age"),
         ({"patterns": [{"uri": "a", "max-age": float("nan")}]}, "store.patterns[0].max-age"),
         ({"patterns": [{"uri": "a", "max-count": 0}]}, "store.patterns[0].max-count"),
+        ({"patterns": [{"uri": "a", "max-age": 1e30}]}, "store.patterns[0].max-age"),
+        ({"patterns": [{"uri": "a", "max-age": 1e300}]}, "store.patterns[0].max-age"),
+        ({"patterns": [{"uri": "a", "max-count": 2**70}]}, "store.patterns[0].max-count"),
+        ({"patterns": [{"uri": "a", "max-bytes": 2**64}]}, "store.patterns[0].max-bytes"),
+        ({"patterns": [{"uri": "b"}, {"uri": "\ud800"}]}, "store.patterns[1].uri"),
+        ({"patterns": [{"uri": "x" * 10_000}]}, "store.patterns[0].uri"),
+        ({"patterns": [{"uri": "é" * 1_000}]}, "store.patterns[0]"),
+        ({"patterns": [{"uri": "a"}, {"uri": "b"}, {"uri": "a", "max-count": 1}]}, "store"),
         ({"patterns": "com."}, "store.patterns"),
+        ({"path": ""}, "store.path"),
+        ({"maxsize": 2**70}, "store.maxsize"),
         ({"sweep-interval": 0}, "store.sweep-interval"),
         ({"sweep-interval": 1e-300}, "store.sweep-interval"),
         ({"sweep-interval": 1e300}, "store.sweep-interval"),
-        ({"path": ""}, "store.path"),
         ({"sweep-slice": 0}, "store.sweep-slice"),
+        ({"sweep-slice": 2**70}, "store.sweep-slice"),
     ],
 )
 def test_a_wrong_configuration_names_the_place(wrong: dict[str, Any], place: str) -> None:
     with pytest.raises(errors.ConfigError) as caught:
         check(Config, {"path": "db", **wrong})
     assert [problem.partition(": ")[0] for problem in caught.value.problems] == [place]
+    assert "expected" in caught.value.problems[0]
 
 
-def test_an_age_that_is_too_long_is_told_at_the_start(tmp_path: Path) -> None:
+def test_what_the_check_takes_at_the_most_can_be_started(tmp_path: Path) -> None:
+    patterns = [
+        {"uri": "x" * 1_966, "max-age": 3_155_760_000, "max-count": 2**64 - 1, "max-bytes": 2**64 - 1},
+        {"uri": "x" * 1_966, "match": "prefix", "max-age": 1e-300},
+    ]
+
     async def main(reactor: Any) -> None:
-        alone = store(reactor, tmp_path / "db", Clock(), patterns=[{"uri": "a", "max-age": 1e30}])
-        await alone.attach()
-        with pytest.raises(errors.ConfigError):
-            await alone.migrate()
-        await alone.stop()
+        alone = store(reactor, tmp_path / "db", Clock(), patterns=patterns, maxsize=2**46)
+        await started(alone)
+        assert await alone.append(event(1)) == 1
+        assert [each.publication for each in (await alone.page()).events] == [1]
+        await stopped(alone)
 
     run(main)
 

@@ -316,6 +316,40 @@ def test_the_configuration_is_that_of_existing_files_and_is_checked() -> None:
     assert (plugin.name, plugin.api, plugin.config) == ("realmstore", (1, 0), Config)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "place"),
+    [
+        ({"event-history": [{"uri": "a", "max-count": 2**70}]}, "store.event-history[0].max-count"),
+        ({"event-history": [{"uri": "a", "max-bytes": 2**64}]}, "store.event-history[0].max-bytes"),
+        ({"event-history": [{"uri": "a", "limit": 2**70}]}, "store.event-history[0].limit"),
+        ({"event-history": [{"uri": "\ud800"}]}, "store.event-history[0].uri"),
+        ({"event-history": [{"uri": "a"}, {"uri": "a"}]}, "store"),
+        ({"call-queue": [{"uri": "a", "limit": 2**70}]}, "store.call-queue[0].limit"),
+        ({"limit": 2**70}, "store.limit"),
+        ({"sweep-interval": 1e-9}, "store.sweep-interval"),
+        ({"path": ""}, "store.path"),
+    ],
+)
+def test_what_could_not_be_started_is_refused_by_the_check(wrong: dict[str, Any], place: str) -> None:
+    with pytest.raises(errors.ConfigError) as caught:
+        check(Config, {"path": "db", **wrong})
+    (problem,) = caught.value.problems
+    assert problem.partition(": ")[0] == place
+    assert "expected" in problem
+
+
+def test_the_largest_limit_that_the_check_takes_can_be_asked_for(using: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        store.attach_subscription_map(SubscriptionMap())
+        await store.publish("com.a", publication=1)
+        for asked in (None, 2**70, 10_000_000):
+            assert [each["publication"] for each in store.get_events(101, asked) or []] == [1]
+
+    using(
+        test, limit=10_000_000, **{"event-history": [{"uri": "com.a", "max-count": 2**64 - 1, "max-bytes": 2**64 - 1}]}
+    )
+
+
 def test_without_a_reactor_it_says_what_it_needs(tmp_path: Path) -> None:
     with pytest.raises(errors.ConfigError, match="Twisted"):
         RealmStore(Config(path=str(tmp_path)), Context(open_database=open_database, call_later=lambda *_: None))

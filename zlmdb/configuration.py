@@ -319,6 +319,8 @@ def _opinions(error: pydantic.ValidationError) -> str:
     errors = error.errors(include_url=False)
     if any(each["type"] == "finite_number" for each in errors):
         return "expected a finite number"
+    if any(each["type"] == "string_unicode" for each in errors):
+        return "expected a string without lone surrogates"
     found = [each.get("ctx", {}).get("error") for each in errors]
     return "; ".join(text_of(each) for each in found if isinstance(each, Exception))
 

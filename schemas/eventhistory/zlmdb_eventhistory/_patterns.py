@@ -11,7 +11,10 @@ from typing import Final
 from zlmdb.errors import ConfigError, WrongType
 from zlmdb_eventhistory._query import Match, Query, check_count, check_match, check_uri, matches
 
-_LATEST: Final = 2**64 - 1
+LARGEST: Final = 2**64 - 1
+"""Nanoseconds, events or bytes of a limit at most."""
+LONGEST_URI: Final = 1_966
+"""Bytes of a topic at most, in files of the format that takes the longer keys."""
 _CACHED: Final = 10_000  # topics whose patterns are remembered
 _LONGEST: Final = 2_000  # characters of a topic that is remembered: no file takes longer ones
 
@@ -118,7 +121,7 @@ class Rules:
 def expiry(rules: Iterable[Rule], time_ns: int) -> int | None:
     """Return when an event that matches these patterns expires; None if it does not."""
     ages = [rule.max_age_ns for rule in rules if rule.max_age_ns is not None]
-    return min(time_ns + min(ages), _LATEST) if ages else None
+    return min(time_ns + min(ages), LARGEST) if ages else None
 
 
 def check_patterns(patterns: object) -> list[Pattern]:
@@ -130,12 +133,15 @@ def check_patterns(patterns: object) -> list[Pattern]:
         if not isinstance(pattern, Pattern):
             raise WrongType("no pattern", where="event history", got=pattern, expected="a Pattern(uri, match, …)")
         check_uri("uri", pattern.uri)
+        if len(pattern.uri.encode()) > LONGEST_URI:
+            expected = f"at most {LONGEST_URI} bytes in UTF-8, as topics have"
+            raise ConfigError("the uri is too long", where="event history, uri", got=pattern.uri, expected=expected)
         check_match(pattern.match)
         for name in ("max_age_ns", "max_count", "max_bytes"):
             if (value := getattr(pattern, name)) is not None:
                 check_count(name, value)
-                if value > _LATEST:
-                    raise ConfigError("too large", where=f"event history, {name}", got=value, expected=f"<= {_LATEST}")
+                if value > LARGEST:
+                    raise ConfigError("too large", where=f"event history, {name}", got=value, expected=f"<= {LARGEST}")
         if found.setdefault((pattern.uri, pattern.match), pattern) is not pattern:
             raise ConfigError(
                 "a pattern is there twice",

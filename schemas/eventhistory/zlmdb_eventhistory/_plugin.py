@@ -7,18 +7,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-from annotated_types import Ge, Gt, Le, MinLen
+from annotated_types import Ge, Gt, Le, MaxLen, MinLen
 from twisted.internet.defer import Deferred, fail
 from twisted.logger import Logger
 
 from zlmdb import Transaction
-from zlmdb.errors import DatabaseClosed
+from zlmdb.errors import ConfigError, DatabaseClosed
 from zlmdb.plugins import Context, Plugin
 from zlmdb.twisted import AsyncDatabase
 from zlmdb_eventhistory._event import Event
 from zlmdb_eventhistory._importing import Imported, OldHistory
 from zlmdb_eventhistory._maintenance import Maintenance
-from zlmdb_eventhistory._patterns import Pattern
+from zlmdb_eventhistory._patterns import LARGEST, LONGEST_URI, Pattern
 from zlmdb_eventhistory._query import Match, Subscription
 from zlmdb_eventhistory._reading import Page
 from zlmdb_eventhistory._schema import EventHistory
@@ -33,11 +33,15 @@ _CENTURY: Final = 3_155_760_000  # in seconds
 class PatternItem:
     """Topics that are indexed together, and limits of what is kept of them: ``max_age`` is in seconds."""
 
-    uri: str
+    uri: Annotated[str, MaxLen(LONGEST_URI)]
     match: Match = "exact"
-    max_age: Annotated[float, Gt(0)] | None = None
-    max_count: Annotated[int, Ge(1)] | None = None
-    max_bytes: Annotated[int, Ge(1)] | None = None
+    max_age: Annotated[float, Gt(0), Le(_CENTURY)] | None = None
+    max_count: Annotated[int, Ge(1), Le(LARGEST)] | None = None
+    max_bytes: Annotated[int, Ge(1), Le(LARGEST)] | None = None
+
+    def __post_init__(self) -> None:
+        if (size := len(self.uri.encode(errors="surrogatepass"))) > LONGEST_URI:
+            raise ConfigError(f"uri has {size} bytes in UTF-8, expected at most {LONGEST_URI}, as topics have")
 
     def pattern(self) -> Pattern:
         """Return it as the history takes it."""
@@ -55,13 +59,18 @@ class Config:
     """
 
     path: Annotated[str, MinLen(1)]
-    maxsize: Annotated[int, Ge(131_072)] | None = None
+    maxsize: Annotated[int, Ge(131_072), Le(64 * 1024**4)] | None = None
     readonly: bool = False
     sync: bool = True
     patterns: list[PatternItem] = field(default_factory=list)
     sweep_interval: Annotated[float, Ge(_SHORTEST_PAUSE), Le(_CENTURY)] = 1.0
-    sweep_slice: Annotated[int, Ge(1)] = 4_000
+    sweep_slice: Annotated[int, Ge(1), Le(1_000_000)] = 4_000
     import_old: bool = False
+
+    def __post_init__(self) -> None:
+        patterns = [(item.uri, item.match) for item in self.patterns]
+        if twice := sorted({f"{uri!r} ({match})" for uri, match in patterns if patterns.count((uri, match)) > 1}):
+            raise ConfigError(f"patterns has {', '.join(twice)} twice, expected each once, with all its limits")
 
 
 class EventHistoryStore:

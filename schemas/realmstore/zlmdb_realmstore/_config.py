@@ -15,6 +15,8 @@ _KIBIBYTE: Final = 1024
 _DAY: Final = 86_400_000  # in milliseconds
 _CENTURY: Final = 3_155_760_000  # in seconds
 _SHORTEST_PAUSE: Final = 0.01  # seconds; sweeps without any pause would leave the loop to nothing else
+_MOST: Final = 10_000_000  # records that are held in memory, or given at once
+_LARGEST: Final = 2**64 - 1  # events or bytes that the history counts
 _LONGEST_URI: Final = 450  # characters; a key has 511 bytes in files of the older format
 
 Durability: TypeAlias = Literal["queued", "commit"]
@@ -34,10 +36,10 @@ class EventHistoryItem:
 
     uri: Annotated[str, MaxLen(_LONGEST_URI)]
     match: Match = "exact"
-    limit: Annotated[int, Ge(1)] | None = None
+    limit: Annotated[int, Ge(1), Le(_MOST)] | None = None
     max_age: Annotated[float, Gt(0), Le(_CENTURY)] | None = None
-    max_count: Annotated[int, Ge(1)] | None = None
-    max_bytes: Annotated[int, Ge(1)] | None = None
+    max_count: Annotated[int, Ge(1), Le(_LARGEST)] | None = None
+    max_bytes: Annotated[int, Ge(1), Le(_LARGEST)] | None = None
 
     def __post_init__(self) -> None:
         _check_pattern(self.uri, self.match)
@@ -54,7 +56,7 @@ class CallQueueItem:
 
     uri: Annotated[str, MaxLen(_LONGEST_URI)]
     match: Match = "exact"
-    limit: Annotated[int, Ge(1)] | None = None
+    limit: Annotated[int, Ge(1), Le(_MOST)] | None = None
 
     def __post_init__(self) -> None:
         _check_pattern(self.uri, self.match)
@@ -73,11 +75,11 @@ class Config:
     maxsize: Annotated[int, Ge(128 * _KIBIBYTE), Le(128 * _KIBIBYTE**3)] | None = None
     readonly: bool = False
     sync: bool = True
-    max_buffer: Annotated[int, Ge(1), Le(10_000_000)] = 10_000
+    max_buffer: Annotated[int, Ge(1), Le(_MOST)] = 10_000
     buffer_flush: Annotated[int, Ge(1), Le(_DAY)] = 200
     durability: Durability = "queued"
     overflow: Overflow = "wait"
-    limit: Annotated[int, Ge(1)] = 100
+    limit: Annotated[int, Ge(1), Le(_MOST)] = 100
     event_history: list[EventHistoryItem] = field(default_factory=list)
     call_queue: list[CallQueueItem] = field(default_factory=list)
     sweep_interval: Annotated[float, Ge(_SHORTEST_PAUSE), Le(_CENTURY)] = 1.0
@@ -87,7 +89,7 @@ class Config:
         for key, items in (("event-history", self.event_history), ("call-queue", self.call_queue)):
             patterns = [(item.uri, item.match) for item in items]
             if twice := sorted({f"{uri!r} ({match})" for uri, match in patterns if patterns.count((uri, match)) > 1}):
-                raise ConfigError(f"{key} has {', '.join(twice)} twice")
+                raise ConfigError(f"{key} has {', '.join(twice)} twice, expected each once")
 
 
 def _check_pattern(uri: str, match: Match) -> None:
@@ -96,4 +98,4 @@ def _check_pattern(uri: str, match: Match) -> None:
     try:
         uri.encode()
     except UnicodeEncodeError as error:
-        raise ConfigError("uri has no UTF-8 form") from error
+        raise ConfigError("uri has no UTF-8 form, expected a str without lone surrogates") from error
