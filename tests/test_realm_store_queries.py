@@ -267,6 +267,27 @@ def test_sessions_of_existing_files_are_found_by_authid_too(using: Any, tmp_path
     using(test)
 
 
+@pytest.mark.parametrize("wrong", ["x", 1.5, True, [1]])
+def test_what_is_no_time_is_refused_whether_anything_is_buffered_or_not(using: Any, wrong: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        store.attach_subscription_map(SubscriptionMap())
+        for _ in range(2):
+            store.store_session_joined(RouterSession(7), details(7))
+            store.store_event(RouterSession(7), 1, message("com.a"))
+            questions: list[Callable[[], object]] = [
+                lambda: store.get_session_by_session_id(7, joined_before=wrong),
+                lambda: store.get_session_by_session_id(7, joined_at=wrong),
+                lambda: store.get_event_history(101, wrong, None),
+                lambda: store.get_event_history(101, None, wrong),
+            ]
+            for question in questions:
+                with pytest.raises(errors.WrongType, match="nanoseconds"):
+                    question()
+            await store.flushed()
+
+    using(test, **{"event-history": [{"uri": "com.a"}]})
+
+
 # --- options
 
 

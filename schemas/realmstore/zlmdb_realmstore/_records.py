@@ -87,6 +87,12 @@ def check_keys(topic: str, publication: object, max_key_size: int) -> None:
         raise WrongValue("the topic is too long", got=topic, expected=expected)
 
 
+def check_time(name: str, value: object) -> None:
+    """Raise `WrongType` for what is not a time, nor None: callers of a router send anything."""
+    if value is not None and type(value) is not int:
+        raise WrongType("not a time", where=name, got=value, expected="nanoseconds as an int, or None")
+
+
 def session_id_of(session: Any) -> int | None:
     """Return the WAMP id of a session, None if it has none (any more); raises `WrongValue` if no table can hold it."""
     found = _attribute(session, *_IDS)

@@ -14,7 +14,7 @@ from zlmdb.plugins import Context
 from zlmdb_realmstore._config import Config
 from zlmdb_realmstore._life import Life
 from zlmdb_realmstore._record import Record
-from zlmdb_realmstore._records import Leaving, leaving_session, session_details, session_record
+from zlmdb_realmstore._records import Leaving, check_time, leaving_session, session_details, session_record
 from zlmdb_realmstore._session import Session
 from zlmdb_realmstore._storable import storable_session
 
@@ -83,8 +83,10 @@ class SessionStore(Life):
         """Return the details of the session with this id that joined last; None if there is none.
 
         Times are in nanoseconds: ``joined_before`` leaves out what joined then or later, ``joined_at`` what joined
-        earlier than that.
+        earlier than that. Raises `WrongType` for what are no times.
         """
+        check_time("joined_before", joined_before)
+        check_time("joined_at", joined_at)
         found = [
             record.content
             for record in self._buffer.accepted()

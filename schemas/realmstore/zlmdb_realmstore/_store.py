@@ -20,6 +20,7 @@ from zlmdb_realmstore._record import Record
 from zlmdb_realmstore._records import (
     Acknowledgement,
     check_keys,
+    check_time,
     check_topic,
     event_dict,
     new_publication_id,
@@ -93,13 +94,15 @@ class RealmStore(CallStore):
     ) -> list[dict[str, Any]] | None:
         """Return the events of a subscription with ``from_ts <= time_ns < until_ts``, as `get_events` does.
 
-        In the order of their publication, or newest first with ``reverse``.
+        In the order of their publication, or newest first with ``reverse``. Raises `WrongType` for other arguments.
         """
         item = (self._subscriptions or {}).get(subscription_id)
         if item is None:
             return None
         if limit is not None and type(limit) is not int:  # callers of the router send anything
             raise WrongType("not a number of events", where="limit", got=limit, expected="an int, or None")
+        check_time("from_ts", from_ts)
+        check_time("until_ts", until_ts)
         most = item.limit or self._config.limit
         limit = most if limit is None else min(limit, most)
         query = {"topic": item.uri, "match": item.match, "from_ns": from_ts, "until_ns": until_ts}
