@@ -98,6 +98,65 @@ def test_overflow_drop_oldest_counts_and_tells_what_it_drops(using: Any, stored:
     assert publications(stored()) == [1, 5, 6]
 
 
+BYTES = {"max-buffer-bytes": 65_536}
+LARGE = b"x" * 40_000  # two of them are more than that
+
+
+def large(store: RealmStore, *numbers: int) -> list[Deferred[Any]]:
+    return [store.publish("com.a", payload=LARGE, publication=number) for number in numbers]
+
+
+def test_the_buffer_is_full_of_bytes_as_of_records(using: Any, stored: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        with busy(database(store)):
+            fired = large(store, 1, 2, 3)  # the first two are being written
+            assert not store.is_full
+            assert 40_000 < store.stats().pending_bytes < 41_000
+            fired += large(store, 4)
+            assert store.is_full
+            refused = await error_of(store.publish("com.a", publication=5))
+            assert isinstance(refused, errors.Backpressure)
+            assert (refused.pending, refused.limit) == (store.stats().pending_bytes, 65_536)
+            assert "max-buffer-bytes" in str(refused)
+        await gatherResults(fired)
+        await store.flushed()
+        assert (store.stats().pending_bytes, store.stats().flushes) == (0, 2)
+
+    using(test, overflow="error", **BYTES)
+    assert publications(stored()) == [1, 2, 3, 4]
+
+
+def test_publishers_wait_for_room_for_bytes_and_routers_go_beyond_it_once_more(using: Any, stored: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        with busy(database(store)):
+            fired = large(store, 1, 2, 3, 4, 5)
+            assert [deferred.called for deferred in fired] == [True] * 4 + [False]
+            for number in (6, 7):
+                store.store_event(RouterSession(7), number, message("com.a", payload=LARGE))
+            with pytest.raises(errors.Backpressure):
+                store.store_event(RouterSession(7), 8, message("com.a", payload=LARGE))
+            with pytest.raises(errors.Backpressure):
+                store.store_session_joined(RouterSession(7), details(7))
+        await gatherResults(fired)
+
+    using(test, overflow="wait", **BYTES)
+    assert sorted(publications(stored())) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_as_many_of_the_oldest_are_dropped_as_make_room_for_bytes(using: Any, stored: Any) -> None:
+    async def test(store: RealmStore) -> None:
+        with busy(database(store)):
+            large(store, 1, 2)  # are being written
+            for number in range(3, 8):
+                store.publish("com.a", payload=b"x" * 100, publication=number)
+            large(store, 8, 9, 10)
+        await store.flushed()
+        assert store.stats().dropped == 6
+
+    using(test, overflow="drop-oldest", **BYTES)
+    assert publications(stored()) == [1, 2, 9, 10]
+
+
 # --- a file that takes nothing
 
 

@@ -54,7 +54,12 @@ def _is_plain(value: Any) -> bool:
 
 
 def as_read(value: Any) -> Any:
-    """Return a copy of plain data as reading its CBOR will give it; any thread.
+    """Return a copy of plain data as reading its CBOR will give it; raises as `read_back` does. Any thread."""
+    return read_back(value)[0]
+
+
+def read_back(value: Any) -> tuple[Any, int]:
+    """Return a copy of plain data as reading its CBOR will give it, and how many bytes that has; any thread.
 
     Raises `WrongValue` for what cannot be written, or not be read: nesting deeper than 400 levels, tags of CBOR with
     a content that they cannot have, what cannot be written a second time, records whose class a later reader may lack.
@@ -63,12 +68,13 @@ def as_read(value: Any) -> Any:
 
     try:
         plain = is_plain(value)
-        copy = cbor2.loads(cbor2.dumps(value), semantic_decoders=_REFUSED)
+        data = cbor2.dumps(value)
+        copy = cbor2.loads(data, semantic_decoders=_REFUSED)
         if not plain:
             cbor2.dumps(copy)  # some things are read as objects that cannot be written
     except Exception as error:  # decoders of tags raise what they like
         raise WrongValue(f"this cannot be stored: {error}", got=value, expected="plain data") from error
-    return copy
+    return copy, len(data)
 
 
 def encoded_size(value: Any) -> int:

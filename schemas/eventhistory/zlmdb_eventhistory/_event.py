@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
-from zlmdb.codecs.plain import as_read, encoded_size
+from zlmdb.codecs.plain import encoded_size, read_back
 from zlmdb.errors import DecodeError, WrongValue
 from zlmdb_eventhistory._fields import check_fields
 
@@ -58,11 +58,16 @@ class Event:
     def storable(self) -> Event:
         """Return a copy as reading will give it; raises `EncodeError` for what cannot be written, or not be read.
 
-        That is more than writing finds; see `zlmdb.codecs.plain.as_read`. Any thread.
+        That is more than writing finds; see `zlmdb.codecs.plain.read_back`. Any thread.
         """
+        return self.weighed()[0]
+
+    def weighed(self) -> tuple[Event, int]:
+        """Return what `storable` does, and about how many bytes the event has in the file; raises as that does."""
         check_fields(fields := self.marshal())
+        copy, size = read_back(fields)
         try:
-            return Event(**as_read(fields))
+            return Event(**copy), size
         except TypeError as error:
             raise WrongValue(f"this cannot be stored: {error}", got=self, expected="the fields of an event") from error
 

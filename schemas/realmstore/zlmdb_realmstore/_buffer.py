@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from zlmdb.errors import Backpressure, DatabaseClosed, DiskFull, MapFull, NotWritten
 from zlmdb_realmstore._config import Durability, Overflow
+from zlmdb_realmstore._pending import Pending
 from zlmdb_realmstore._record import BufferStats, Outcome, Record, Write
 
 _PORTION: Final = 200  # Deferreds fired before the reactor gets its turn
@@ -38,9 +39,9 @@ class _Batch:
 class Buffer:
     """Takes records at any rate and has them written in batches, one after the other, in their order.
 
-    A batch is written every ``interval`` seconds, or when ``limit`` records are buffered; with the durability
-    ``commit``, as soon as the one before it is written. Before `open` all records wait. ``call_later`` is the
-    reactor's; ``clock`` measures flushes, in seconds; ``where`` is the path, for messages.
+    A batch is written every ``interval`` seconds, or when ``limit`` records are buffered, or ``max_bytes`` bytes of
+    them; with the durability ``commit``, as soon as the one before it is written. Before `open` all records wait.
+    ``call_later`` is the reactor's; ``clock`` measures flushes, in seconds; ``where`` is the path, for messages.
 
     A batch that cannot be committed fails its Deferreds with the cause. Records whose Deferreds have fired, as all
     do in ``queued`` mode, are kept and tried again, and nothing new is taken until that succeeds.
@@ -51,6 +52,7 @@ class Buffer:
     def __init__(
         self,
         limit: int,
+        max_bytes: int,
         interval: float,
         durability: Durability,
         overflow: Overflow,
@@ -60,6 +62,7 @@ class Buffer:
         where: str = "realm store",
     ) -> None:
         self._limit = limit
+        self._max_bytes = max_bytes
         self._interval = interval
         self._queued = durability == "queued"
         self._overflow = overflow
@@ -68,7 +71,7 @@ class Buffer:
         self._where = where
         self._write: Write | None = None
         self._waiting: deque[Record] = deque()
-        self._pending: deque[Record] = deque()
+        self._pending = Pending()
         self._flights: deque[_Batch] = deque()  # two only at closing
         self._waiters: list[Deferred[None]] = []  # for what is pending
         self._answers: deque[Callable[[], object]] = deque()
@@ -108,7 +111,7 @@ class Buffer:
         one that was accepted is written nevertheless.
 
         A record of a caller that is not patient is accepted or refused at once. Where others would wait, such
-        records may go beyond the limit by as much again, and by 10,000 at least.
+        records may go beyond the limits by as much again, and by 10,000 at least.
         """
         if self._closing:
             return fail(
@@ -121,7 +124,7 @@ class Buffer:
         waits = self._write is None or bool(self._waiting) or (self.is_full and self._overflow == "wait")
         if waits and record.patient:
             self._waiting.append(record)
-        elif not self._has_room(record) and not self._drop_oldest():
+        elif not self._make_room(record):
             return self._refuse(self._backpressure())
         else:
             self._accept(record)
@@ -148,16 +151,18 @@ class Buffer:
     def stats(self) -> BufferStats:
         """Return the counters as they are now."""
         flying = sum(len(batch.records) for batch in self._flights)
-        return replace(self._stats, buffered=flying + len(self._pending), waiting=len(self._waiting))
+        buffered, size = flying + len(self._pending), self._pending.size
+        return replace(self._stats, buffered=buffered, pending_bytes=size, waiting=len(self._waiting))
 
     @property
     def is_full(self) -> bool:
-        """Whether as many records wait to be written as may."""
-        return len(self._pending) >= self._limit
+        """Whether as many records, or bytes of them, wait to be written as may."""
+        return len(self._pending) >= self._limit or self._pending.size >= self._max_bytes
 
     def _has_room(self, record: Record) -> bool:
-        beyond = max(self._limit, _BEYOND) if self._overflow == "wait" and not record.patient else 0
-        return len(self._pending) < self._limit + beyond
+        if self._overflow != "wait" or record.patient:
+            return not self.is_full
+        return len(self._pending) < self._limit + max(self._limit, _BEYOND) and self._pending.size < 2 * self._max_bytes
 
     def _accept(self, record: Record) -> None:
         self._pending.append(record)
@@ -174,26 +179,28 @@ class Buffer:
         if record in self._waiting:
             self._waiting.remove(record)
 
-    def _drop_oldest(self) -> bool:
-        """Make room for one record where that is the policy; return whether there is room."""
-        oldest = next((at for at, record in enumerate(self._pending) if record.droppable), None)
-        if self._overflow != "drop-oldest" or oldest is None:
-            return False
-        record = self._pending[oldest]
-        del self._pending[oldest]
-        self._count(dropped=1)
-        error = self._backpressure()
-        self._complain(f"events are dropped to make room: {error}")
-        self._fail(record, error)
+    def _make_room(self, record: Record) -> bool:
+        """Return whether there is room for a record, for which the oldest are dropped where that is the policy."""
+        while not self._has_room(record):
+            error = self._backpressure()
+            dropped = self._pending.drop() if self._overflow == "drop-oldest" else None
+            if dropped is None:
+                return False
+            self._count(dropped=1)
+            self._complain(f"events are dropped to make room: {error}")
+            self._fail(dropped, error)
         return True
 
     def _backpressure(self) -> Backpressure:
+        pending, limit, what, key = len(self._pending), self._limit, "records wait", "max-buffer"
+        if pending < limit:
+            pending, limit, what, key = self._pending.size, self._max_bytes, "bytes of records wait", "max-buffer-bytes"
         return Backpressure(
-            f"the buffer is full: {len(self._pending)} of {self._limit} records wait to be written",
+            f"the buffer is full: {pending} of {limit} {what} to be written",
             where=self._where,
-            next_step="publish more slowly, or raise max-buffer",
-            pending=len(self._pending),
-            limit=self._limit,
+            next_step=f"publish more slowly, or raise {key}",
+            pending=pending,
+            limit=limit,
         )
 
     def _refuse(self, error: BaseException) -> Deferred[Any]:
@@ -229,8 +236,7 @@ class Buffer:
             self._timer.cancel()
             self._timer = None
         assert self._write is not None
-        records = [self._pending.popleft() for _ in range(min(self._portion or len(self._pending), len(self._pending)))]
-        batch = _Batch(records, [] if self._pending else self._waiters, self._clock())
+        batch = _Batch(self._pending.take(self._portion), [] if self._pending else self._waiters, self._clock())
         self._waiters = self._waiters if self._pending else []
         self._flights.append(batch)
         written = self._write([record.step for record in batch.records])
@@ -281,8 +287,7 @@ class Buffer:
 
     def _abandon(self, records: list[Record], cause: BaseException) -> None:
         """Give up at closing what was acknowledged, and all behind it."""
-        lost = [*records, *self._pending]
-        self._pending.clear()
+        lost = [*records, *self._pending.take(None)]
         self._give_up(lost, cause)
         self._given_up += len(lost)
         self._cause = cause
@@ -291,7 +296,7 @@ class Buffer:
 
     def _keep(self, records: list[Record], cause: BaseException) -> None:
         """Take back what was acknowledged, and nothing else until it is written."""
-        self._pending.extendleft(reversed(records))
+        self._pending.put_back(records)
         self._fault = cause
         self._refuse_waiting(cause)
 
@@ -356,9 +361,8 @@ class Buffer:
                 closed = DatabaseClosed("the store was closed before it was open", where=self._where)
                 self._cause = closed
                 self._given_up = len(self._pending)
-                self._give_up([*self._waiting, *self._pending], closed)
+                self._give_up([*self._waiting, *self._pending.take(None)], closed)
                 self._waiting.clear()
-                self._pending.clear()
             self._admit()
         self._go_on()
         return waiter

@@ -40,7 +40,7 @@ class CallStore(SessionStore):
             return False
         queued = QueuedCall(session, call, registration, authorization)
         try:
-            record = self._stored_call(queued)
+            record, size = self._stored_call(queued)
         except ZlmdbError as error:
             self._log.error("{where}: a call is not queued: {error}", where=self._config.path, error=error)
             return False
@@ -48,25 +48,26 @@ class CallStore(SessionStore):
         if record is not None:
             key = self._calls.new_key()
             try:
-                self._submit_now(Record(lambda txn: self._schema.calls.insert(txn, key, record), record))
+                self._submit_now(Record(lambda txn: self._schema.calls.insert(txn, key, record), record, size=size))
             except ZlmdbError:  # the buffer has logged it
                 return False
         self._calls.put(key, queued)
         return True
 
-    def _stored_call(self, queued: QueuedCall) -> StoredCall | None:
+    def _stored_call(self, queued: QueuedCall) -> tuple[StoredCall | None, int]:
+        """Return the record of a call, None if it has none, and how many bytes that has."""
         record = stored_call(queued, publisher_fields(queued.session), self._context.time_ns())
         if record is None:
-            return None
+            return None, 0
         try:
             self.parse_call(record["message"])
         except Exception as error:  # the router's parser may raise anything
             raise WrongValue(f"the call could not be restored: {error}", expected="what parse_call takes") from error
-        ceiling = self._config.maxsize
-        if ceiling is not None and (size := encoded_size(record)) > ceiling // 2:  # it would be tried again and again
+        ceiling, size = self._config.maxsize, encoded_size(record)
+        if ceiling is not None and size > ceiling // 2:  # it would be tried again and again
             expected = f"at most half of maxsize, {ceiling // 2} bytes"
             raise WrongValue("the call is too large", got=f"{size} bytes", expected=expected)
-        return record
+        return record, size
 
     def get_queued_call(self, registration: Any) -> QueuedCall | None:
         """Return the oldest queued call of a registration, or None.

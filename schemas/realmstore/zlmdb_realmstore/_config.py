@@ -66,9 +66,10 @@ class CallQueueItem:
 class Config:
     """The keys of the store, spelt with dashes in a configuration file.
 
-    ``maxsize`` is in bytes, None reserves address space; ``max_buffer`` counts records; ``buffer_flush`` is in
-    milliseconds. Every ``sweep_interval`` seconds events are deleted that are not to be kept any longer, about
-    ``sweep_slice`` in a transaction.
+    ``maxsize`` is in bytes, None reserves address space; ``max_buffer`` counts records, and ``max_buffer_bytes`` what
+    they have in the file, which in memory is several times as much; ``buffer_flush`` is in milliseconds. Every
+    ``sweep_interval`` seconds events are deleted that are not to be kept any longer, about ``sweep_slice`` in a
+    transaction.
     """
 
     path: Annotated[str, MinLen(1)]
@@ -76,6 +77,7 @@ class Config:
     readonly: bool = False
     sync: bool = True
     max_buffer: Annotated[int, Ge(1), Le(_MOST)] = 10_000
+    max_buffer_bytes: Annotated[int, Ge(64 * _KIBIBYTE), Le(128 * _KIBIBYTE**3)] = 64 * _KIBIBYTE**2
     buffer_flush: Annotated[int, Ge(1), Le(_DAY)] = 200
     durability: Durability = "queued"
     overflow: Overflow = "wait"

@@ -39,6 +39,7 @@ class Life:
         self._context = context
         self._buffer = Buffer(
             config.max_buffer,
+            config.max_buffer_bytes,
             config.buffer_flush / 1000,
             config.durability,
             config.overflow,
@@ -219,7 +220,7 @@ class Life:
 
     @property
     def is_full(self) -> bool:
-        """Whether as many records wait to be written as ``max-buffer`` says; `flushed` tells when there is room."""
+        """Whether as many records, or bytes, wait to be written as may; `flushed` tells when there is room."""
         return self._buffer.is_full
 
     def flushed(self) -> Deferred[None]:

@@ -19,11 +19,15 @@ Write: TypeAlias = Callable[[list[Step]], Deferred[list[Outcome]]]
 
 
 class Record:
-    """One write: ``step`` performs it, ``content`` is what it writes, ``answer`` what its Deferred fires with."""
+    """One write: ``step`` performs it, ``content`` is what it writes, ``answer`` what its Deferred fires with.
 
-    __slots__ = ("answer", "content", "deferred", "droppable", "patient", "step")
+    ``size`` is about how many bytes it has in the file, 0 where that is little.
+    """
 
-    def __init__(self, step: Step, content: Any, answer: Any = None, *, droppable: bool = False) -> None:
+    __slots__ = ("answer", "content", "deferred", "droppable", "patient", "size", "step")
+
+    def __init__(self, step: Step, content: Any, answer: Any = None, *, size: int = 0, droppable: bool = False) -> None:
+        self.size = size
         self.step = step
         self.content = content
         self.answer = answer
@@ -36,7 +40,8 @@ class Record:
 class BufferStats:
     """What went through the buffer; times are in seconds.
 
-    ``buffered`` records are accepted and not in the file, and ``waiting`` ones not accepted yet. ``written``,
+    ``buffered`` records are accepted and not in the file, ``pending_bytes`` is what those of them have that are not
+    being written at present, and ``waiting`` ones are not accepted yet. ``written``,
     ``failed`` (refused by the file, or by a failing commit), ``dropped`` (to make room) and ``refused`` (never
     accepted) are counts since the start. ``flushes`` are batches that were committed.
     """
@@ -50,3 +55,4 @@ class BufferStats:
     flushes: int = 0
     last_flush: float = 0.0
     total_flush: float = 0.0
+    pending_bytes: int = 0

@@ -151,8 +151,8 @@ def session_details(record: Session) -> dict[str, Any]:
     }
 
 
-def published_event(session: Any, publication: int, publish: Any, time_ns: int) -> Event:
-    """Return the event of a publish message, as `own_event` does."""
+def published_event(session: Any, publication: int, publish: Any, time_ns: int) -> tuple[Event, int]:
+    """Return the event of a publish message and its size, as `own_event` does."""
     options: dict[str, Any] = {name: _attribute(publish, name) for name in (*_TEXTS, *_FLAGS)}
     options.update({name: _listed(_attribute(publish, name)) for name in _RECEIVERS})
     return Event(
@@ -162,13 +162,18 @@ def published_event(session: Any, publication: int, publish: Any, time_ns: int) 
         **publisher_fields(session),
         **_content(_attribute(publish, "args"), _attribute(publish, "kwargs"), _attribute(publish, "payload")),
         **options,
-    ).storable()
+    ).weighed()
 
 
-def own_event(topic: str, content: tuple[Any, Any, Any], publisher: Any, publication: int, time_ns: int) -> Event:
-    """Return the event of (args, kwargs, payload), copied in depth; raises `EncodeError` for what cannot be stored."""
+def own_event(
+    topic: str, content: tuple[Any, Any, Any], publisher: Any, publication: int, time_ns: int
+) -> tuple[Event, int]:
+    """Return the event of (args, kwargs, payload), copied in depth, and about how many bytes it has in the file.
+
+    Raises `EncodeError` for what cannot be stored.
+    """
     fields = {**_own_publisher(publisher), **_content(*content)}
-    return Event(publication=publication, topic=topic, time_ns=time_ns, **fields).storable()
+    return Event(publication=publication, topic=topic, time_ns=time_ns, **fields).weighed()
 
 
 def _own_publisher(publisher: Any) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class SessionStore(Life):
         Raises as `store_event` does.
         """
         record = session_record(session, details, self._context.time_ns())
-        record, lost = storable_session(record, self._max_key_size, self._config.maxsize)
+        record, size, lost = storable_session(record, self._max_key_size, self._config.maxsize)
         if lost:
             self._log.error(
                 "{where}: session {session} is stored without {lost}: these could not be read back",
@@ -47,7 +47,7 @@ class SessionStore(Life):
                 session=record.session,
                 lost=", ".join(lost),
             )
-        self._submit_now(Record(lambda txn: self._insert(txn, record), record))
+        self._submit_now(Record(lambda txn: self._insert(txn, record), record, size=size))
         self._joined[id(session)] = session, record
 
     def store_session_left(self, session: Any, details: Any) -> None:

@@ -17,8 +17,8 @@ _KEY_OVERHEAD: Final = 20  # bytes that the index by authid adds: slot, end of t
 _LONGEST_TEXT: Final = 2_000  # characters of what is said at leaving
 
 
-def storable_session(record: Session, max_key_size: int, ceiling: int | None) -> tuple[Session, list[str]]:
-    """Return a copy of a record as reading will give it, and the names of the fields that it had to lose for that.
+def storable_session(record: Session, max_key_size: int, ceiling: int | None) -> tuple[Session, int, list[str]]:
+    """Return a copy of a record as reading will give it, its bytes, and the names of fields that it had to lose for it.
 
     These are fields that cannot be written or not be read back, an authid that no key of ``max_key_size`` bytes can
     hold, and documents with which the record has more than half of ``ceiling``, if there is one.
@@ -28,12 +28,13 @@ def storable_session(record: Session, max_key_size: int, ceiling: int | None) ->
     if "authid" not in faulty and not _fits(record.authid, max_key_size):
         faulty.append("authid")
     stored = _without(record, faulty)
-    if _is_too_large(stored, ceiling):
+    if ceiling is not None and len(bytes(stored)) > ceiling // 2:
         faulty += [name for name in _DOCUMENTS if getattr(stored, name) is not None]
         stored = _without(stored, _DOCUMENTS)
-    if ceiling is not None and _is_too_large(stored, ceiling):  # it would be tried again and again
+    data = bytes(stored)
+    if ceiling is not None and len(data) > ceiling // 2:  # it would be tried again and again
         raise WrongValue("the session is too large", got=stored, expected=f"at most {ceiling // 2} bytes")
-    return Session.cast(bytes(stored)), faulty
+    return Session.cast(data), len(data), faulty
 
 
 def _without(record: Session, names: Iterable[str]) -> Session:
@@ -61,7 +62,3 @@ def _is_storable(name: str, value: Any) -> bool:
 def _fits(authid: str | None, max_key_size: int) -> bool:
     raw = (authid or "").encode()
     return len(raw) + raw.count(0) + _KEY_OVERHEAD <= max_key_size
-
-
-def _is_too_large(record: Session, ceiling: int | None) -> bool:
-    return ceiling is not None and len(bytes(record)) > ceiling // 2

@@ -72,7 +72,8 @@ class RealmStore(CallStore):
         check_topic(publish.topic)
         if self._keeps(publish.topic):
             check_keys(publish.topic, publication_id, self._max_key_size)
-            self._submit_now(self._record(published_event(session, publication_id, publish, self._context.time_ns())))
+            event = published_event(session, publication_id, publish, self._context.time_ns())
+            self._submit_now(self._record(*event))
 
     def store_event_history(self, publication_id: int, subscription_id: int, receiver: Any) -> None:
         """Do nothing: events are found by the pattern of the subscription, and kept once for all receivers."""
@@ -175,7 +176,7 @@ class RealmStore(CallStore):
             check_keys(topic, publication, self._max_key_size)
             if not self._keeps(topic):
                 raise WrongValue("no history of this topic is kept", got=topic, expected="one of event-history")
-            record = self._record(own_event(topic, (args, kwargs, payload), publisher, publication, time_ns))
+            record = self._record(*own_event(topic, (args, kwargs, payload), publisher, publication, time_ns))
         except ZlmdbError as error:
             return fail(error)
         return self._submit(record)
@@ -195,10 +196,10 @@ class RealmStore(CallStore):
 
     # --- the way to the file
 
-    def _record(self, event: Event) -> Record:
+    def _record(self, event: Event, size: int) -> Record:
         ceiling = self._config.maxsize
-        if ceiling is not None and (size := event.size()) > ceiling // 2:  # it would be tried again and again
+        if ceiling is not None and size > ceiling // 2:  # it would be tried again and again
             expected = f"at most half of maxsize, {ceiling // 2} bytes"
             raise WrongValue("the event is too large", where=event.topic, got=f"{size} bytes", expected=expected)
         answer = Acknowledgement(event.publication, event.time_ns)
-        return Record(lambda txn: self._schema.history.append(txn, event), event, answer, droppable=True)
+        return Record(lambda txn: self._schema.history.append(txn, event), event, answer, size=size, droppable=True)
