@@ -13,6 +13,7 @@ from .declared import declare_record
 from .legacy import OldKeys, legacy_key_codec, old_keys
 from .names import VALUE_NAMES, key_codec, split_name
 from .packed import set_member
+from .plain import as_read, encoded_size, is_plain, read_back
 from .published import PUBLISHED_MAPS, UPGRADED
 from .scalars import BYTES, BYTES16, BYTES20, BYTES32, OID, SLOT, STRING, UINT8, UINT16, UINT64, UUID
 from .timestamps import TIMESTAMP
@@ -38,11 +39,15 @@ __all__ = [
     "Layout",
     "OldKeys",
     "ValueCodec",
+    "as_read",
     "compose",
     "declare_record",
+    "encoded_size",
+    "is_plain",
     "key_codec",
     "legacy_key_codec",
     "old_keys",
+    "read_back",
     "set_member",
     "split_name",
     "value_codec",

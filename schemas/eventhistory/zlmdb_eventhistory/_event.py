@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final
 
-from zlmdb.codecs.plain import encoded_size, read_back
+from zlmdb.codecs import encoded_size, read_back
 from zlmdb.errors import DecodeError, WrongValue
 from zlmdb_eventhistory._fields import check_fields
 
@@ -58,7 +58,7 @@ class Event:
     def storable(self) -> Event:
         """Return a copy as reading will give it; raises `EncodeError` for what cannot be written, or not be read.
 
-        That is more than writing finds; see `zlmdb.codecs.plain.read_back`. Any thread.
+        That is more than writing finds; see `zlmdb.codecs.read_back`. Any thread.
         """
         return self.weighed()[0]
 

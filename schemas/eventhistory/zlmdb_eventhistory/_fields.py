@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from zlmdb.codecs.plain import is_plain
+from zlmdb.codecs import is_plain
 from zlmdb.errors import WrongType
 
 _KINDS: Final[dict[str, type]] = {

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from zlmdb.codecs.plain import as_read
+from zlmdb.codecs import as_read
 from zlmdb.errors import WrongType, WrongValue
 from zlmdb_eventhistory import matches
 from zlmdb_realmstore._config import CallQueueItem

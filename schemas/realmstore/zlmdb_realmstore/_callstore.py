@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Any, Final
 
 from zlmdb import Transaction
-from zlmdb.codecs.plain import encoded_size
+from zlmdb.codecs import encoded_size
 from zlmdb.errors import WrongValue, ZlmdbError
 from zlmdb.plugins import Context
 from zlmdb_realmstore._calls import CallQueue, ParseCall, QueuedCall, StoredCall, check_call, is_overdue, stored_call

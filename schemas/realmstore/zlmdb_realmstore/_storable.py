@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Final
 
-from zlmdb.codecs.plain import is_plain
+from zlmdb.codecs import is_plain
 from zlmdb.errors import WrongValue
 from zlmdb_realmstore._session import Session
 

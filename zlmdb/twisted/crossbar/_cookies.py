@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.logger import Logger
 
-from zlmdb.codecs.plain import as_read
+from zlmdb.codecs import as_read
 from zlmdb.errors import ZlmdbError
 from zlmdb.plugins import Context, ManagedStore, Registry, configure
 from zlmdb.twisted.crossbar._immediate import open_now, outcome
