@@ -7,6 +7,7 @@ from typing import Any
 
 from autobahn.twisted.wamp import ApplicationRunner, ApplicationSession
 from autobahn.wamp.exception import ApplicationError
+from autobahn.wamp.serializer import JsonSerializer
 from autobahn.wamp.types import PublishOptions, RegisterOptions, SubscribeOptions
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred, gatherResults
@@ -20,6 +21,13 @@ def say(**answer: Any) -> None:
     print(json.dumps(answer), file=OUTPUT, flush=True)
 
 
+def nested(levels: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for _ in range(levels):
+        found = {"a": found}
+    return found
+
+
 class Session(ApplicationSession):
     """Its methods without an underscore are what can be asked for."""
 
@@ -28,7 +36,7 @@ class Session(ApplicationSession):
         self.waiting: dict[int, Deferred[Any]] = {}
         user = REQUEST["user"]
         methods = ["ticket"] if user else ["cookie", "anonymous"]
-        self.join(REQUEST["realm"], methods, authid=user)
+        self.join(REQUEST["realm"], methods, authid=user, authextra=nested(REQUEST["nesting"]))
 
     def onChallenge(self, challenge: Any) -> str:
         return "secret"
@@ -90,4 +98,7 @@ class Session(ApplicationSession):
             reactor.stop()
 
 
-ApplicationRunner(REQUEST["url"], REQUEST["realm"], headers=REQUEST["headers"]).run(Session, log_level="critical")
+# JSON takes more levels than the other serializers do
+serializers = [JsonSerializer()] if REQUEST["nesting"] else None
+runner = ApplicationRunner(REQUEST["url"], REQUEST["realm"], headers=REQUEST["headers"], serializers=serializers)
+runner.run(Session, log_level="critical")

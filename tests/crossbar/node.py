@@ -178,12 +178,21 @@ class Node:
 class Client:
     """``with Client(node) as client``: a session of its own process that does one thing after the other.
 
-    ``joined`` tells what it joined as; ``client.publish(…)`` and so on return what `client.py` answers.
+    ``nesting`` is the number of levels of the ``authextra`` that it sends. ``joined`` tells what it joined as;
+    ``client.publish(…)`` and so on return what `client.py` answers.
     """
 
-    def __init__(self, node: Node, user: str | None = None, cookie: str | None = None, realm: str = "realm1") -> None:
+    def __init__(
+        self,
+        node: Node,
+        user: str | None = None,
+        cookie: str | None = None,
+        realm: str = "realm1",
+        nesting: int = 0,
+    ) -> None:
         headers = {"Cookie": f"cbtid={cookie}"} if cookie else {}
-        self._request = json.dumps({"url": node.url, "user": user, "headers": headers, "realm": realm})
+        request = {"url": node.url, "user": user, "headers": headers, "realm": realm, "nesting": nesting}
+        self._request = json.dumps(request)
 
     def __enter__(self) -> Self:
         command = [sys.executable, str(HERE / "client.py"), self._request]

@@ -52,6 +52,26 @@ def test_a_session_of_a_former_life_is_found_by_its_id(tmp_path: Path) -> None:
     assert found["transport"]["peer"].startswith("tcp4:127.0.0.1:")
 
 
+def test_a_client_that_sends_what_cannot_be_read_back_disables_neither_store(tmp_path: Path) -> None:
+    """Its session joins and is stored without that; its cookie, which has room for less, authenticates nobody."""
+    file = tmp_path / ".crossbar" / "realm"
+    with Node(tmp_path, STORE) as node, Client(node, user="alice", nesting=450) as hostile:
+        assert (hostile.joined["authid"], hostile.joined["authmethod"]) == ("alice", "ticket")
+        (cookie,) = cookies(node)
+        with Client(node, user="bob", nesting=100) as deep:
+            pass
+        node.stop()
+    assert "is stored without authextra" in node.said
+    assert node.said.count("a cookie authenticates") == 2
+    stored = sessions(file)[hostile.joined["session"]]
+    assert (stored.authid, stored.authextra, stored.left_reason) == ("alice", None, "wamp.close.system_shutdown")
+    assert sessions(file)[deep.joined["session"]].authextra is not None
+    with Node(tmp_path, STORE) as again, Client(again, cookie=cookie) as client:
+        assert client.joined["authmethod"] == "anonymous"
+        assert client.call("wamp.session.get", hostile.joined["session"])["authid"] == "alice"
+    assert "runs without its store" not in again.said
+
+
 def test_authentication_by_cookie_outlives_a_restart(tmp_path: Path) -> None:
     with Node(tmp_path, STORE) as node, Client(node, user="alice") as alice:
         (cookie,) = cookies(node)
