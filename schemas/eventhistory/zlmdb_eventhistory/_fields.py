@@ -32,9 +32,9 @@ def check_fields(fields: Mapping[str, Any]) -> bool:
     Raises `WrongType` for a field that no event has, or that is of another type than it is declared with, and
     `WrongValue` for ``args`` or ``kwargs`` that are nested too deeply.
     """
-    plain = True
+    plain, kind_of = True, _kind_of
     for name, value in fields.items():
-        if value.__class__ is not _kind_of(name):
+        if value.__class__ is not kind_of(name):
             plain = _check_other(name, value) and plain
     args, kwargs = fields.get("args"), fields.get("kwargs")
     return (args is kwargs is None or is_plain((args, kwargs))) and plain

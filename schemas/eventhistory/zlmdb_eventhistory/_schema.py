@@ -44,8 +44,12 @@ class EventHistory(Tables):
             EncodeError: a field cannot be stored, or not be read back, or the time lies before 1970.
             KeyTooLong: the topic is too long for the file's format.
         """
-        fields = _checked_fields(event)
-        if not check_fields(fields):
+        if not isinstance(event, Event):
+            raise WrongType("not an event", where="event history", got=event, expected="an Event")
+        fields = event.marshal()
+        plain = check_fields(fields)
+        _check_needed(fields)
+        if not plain:
             self._check_readable(event)
         last, clock, setback, stamp = self.state(txn)
         sequence, clock = last + 1, max(clock, event.time_ns)
@@ -246,16 +250,13 @@ class EventHistory(Tables):
         return problems(self, txn)
 
 
-def _checked_fields(event: Event) -> dict[str, Any]:
-    """Return the fields that are set; refuse what could be written and not be read as an event."""
-    if not isinstance(event, Event):
-        raise WrongType("not an event", where="event history", got=event, expected="an Event")
-    if type(event.publication) is not int:
-        raise WrongType("not a publication id", where="publication", got=event.publication, expected="an int from 0 on")
-    if not isinstance(event.topic, str):
-        raise WrongType("not a topic", where="topic", got=event.topic, expected="a str")
-    _checked_time(event.time_ns)
-    return event.marshal()
+def _check_needed(fields: dict[str, Any]) -> None:
+    """Refuse what could be written and not be read as an event, for lack of what it must have."""
+    if "publication" not in fields:
+        raise WrongType("not a publication id", where="publication", got=None, expected="an int from 0 on")
+    if "topic" not in fields:
+        raise WrongType("not a topic", where="topic", got=None, expected="a str")
+    _checked_time(fields.get("time_ns"))
 
 
 def _checked_time(time_ns: object) -> int:
