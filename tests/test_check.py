@@ -82,6 +82,24 @@ def test_a_table_attached_twice_is_checked_once(db: zlmdb.Database, schema: Peop
     assert other.people.slot == schema.people.slot
 
 
+class Others(zlmdb.Schema):
+    """The same table with another index."""
+
+    def attach(self, db: zlmdb.Database) -> None:
+        self.people = zlmdb.MapOidCbor(TABLE)
+        self.by_name = zlmdb.MapStringOid(66)
+        self.people.attach_index("name", self.by_name, lambda row: row.get("name"), nullable=True)
+
+
+def test_all_indexes_of_a_table_that_is_attached_twice_are_checked(db: zlmdb.Database, schema: People) -> None:
+    others = db.attach(Others)
+    with db.begin(write=True) as txn:
+        others.people[txn, 50] = {"email": "e50", "name": "n"}
+        schema.people.rebuild_index(txn, "email")
+    planted(db, (raw(EMAIL, b"e7"), None), (raw(66, b"n"), None))
+    assert {("missing entry", EMAIL, 7), ("missing entry", 66, 50)} <= set(told(db.check()))
+
+
 # --- the catalogue
 
 

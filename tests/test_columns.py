@@ -396,3 +396,24 @@ def test_a_missing_library_is_named_with_what_installs_it(txn, monkeypatch: pyte
         loose.to_arrow(txn)
     with pytest.raises(errors.MissingDependency, match=r"zlmdb\[arrow\]"):
         loose.from_arrow(txn, None)
+
+
+def test_what_can_be_matched_by_position_limits_no_columns(db):
+    class Pair:
+        __match_args__ = ("x",)
+
+        def __init__(self, x: int, y: int) -> None:
+            self.x, self.y = x, y
+
+        def marshal(self):
+            return [self.x, self.y]
+
+        @staticmethod
+        def parse(plain):
+            return Pair(*plain)
+
+    pairs = zlmdb.MapOidCbor(9, marshal=Pair.marshal, unmarshal=Pair.parse)
+    with db.begin(write=True) as txn:
+        pairs[txn, 1] = Pair(2, 3)
+        arrays = pairs.arrays(txn)
+    assert {name: array.tolist() for name, array in arrays.items()} == {"key": [1], "x": [2], "y": [3]}

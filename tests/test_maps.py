@@ -145,6 +145,18 @@ def test_a_value_just_read_is_the_expected_one(db: zlmdb.Database, table: Any, o
         assert txn.get(table.raw_key(1)) != before
 
 
+def test_what_is_done_to_the_expected_value_later_changes_nothing(db: zlmdb.Database) -> None:
+    table, expected = zlmdb.MapOidCbor(7), {"v": 1}
+    plan = table.plan_replace(1, "new", db.max_key_size, expected=expected)
+    expected["v"] = 2
+    with db.begin(write=True) as txn:
+        table[txn, 1] = {"v": 2}
+        with pytest.raises(errors.RecordChanged):
+            plan(txn)
+        table[txn, 1] = {"v": 1}
+        assert plan(txn) == {"v": 1}
+
+
 def test_pop_leaves_a_record_that_cannot_be_read(db: zlmdb.Database) -> None:
     table = zlmdb.MapOidCbor(7)
     with db.begin(write=True) as txn:

@@ -10,6 +10,7 @@ import pytest
 import zlmdb
 from tests.damaged import EMAIL, ROLE, TABLE, People, contents, filled, oid, planted, raw
 from zlmdb import errors
+from zlmdb.orm.index import Index
 
 BAD = {
     "no CBOR": b"\xff\xff",
@@ -64,3 +65,30 @@ def test_pop_and_replace_refuse_a_row_that_cannot_be_decoded_and_change_nothing(
         with pytest.raises(errors.DecodeError):
             schema.people.replace(txn, 7, {"email": "x"})
     assert contents(db) == before
+
+
+def test_many_of_them_are_deleted_with_one_look_through_each_index(
+    db: zlmdb.Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    schema = filled(db)
+    bad = list(range(0, 40, 2))
+    planted(db, *((raw(TABLE, oid(number)), b"\xff") for number in bad))
+    looks: list[object] = []
+    owned_by = Index.owned_by
+
+    def counted(self: Index, txn: zlmdb.Transaction, rows: Any) -> list[bytes]:
+        looks.append(self.name)
+        return owned_by(self, txn, rows)
+
+    monkeypatch.setattr(Index, "owned_by", counted)
+    with db.begin(write=True) as txn:
+        assert schema.people.delete_many(txn, range(30)) == 30
+    assert sorted(map(str, looks)) == ["email", "role"]
+    assert {problem.key for problem in db.check(schema).problems} == {30, 32, 34, 36, 38}  # those that are left
+
+
+def test_the_key_of_a_row_that_cannot_be_read_is_taken(db: zlmdb.Database, schema: People) -> None:
+    with db.begin(write=True) as txn:
+        with pytest.raises(errors.UniqueViolation):
+            schema.people[txn, 100] = {"email": "e7"}
+        assert (txn, 100) not in schema.people

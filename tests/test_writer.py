@@ -428,3 +428,18 @@ def test_a_batch_that_was_cancelled_while_it_waited_takes_nothing_with_it_when_i
     bench.work()
     assert bench.stored() == ["late"]
     assert bench.writer.stats().lost == 0
+
+
+def test_an_interrupt_where_closing_begins_leaves_a_writer_that_can_be_closed(bench: Bench) -> None:
+    do = bench.worker.do
+
+    def interrupted(work: Any) -> None:
+        raise KeyboardInterrupt
+
+    bench.worker.do = interrupted  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        bench.writer.close()
+    bench.worker.do = do  # type: ignore[method-assign]
+    closing = bench.writer.close()
+    bench.work()
+    assert (closing.state, bench.finished) == (State.DONE, 1)

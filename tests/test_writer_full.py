@@ -355,3 +355,23 @@ def test_giving_up_ends_the_pause_between_two_tries(tmp_path: Path) -> None:
         assert paused == [True]
         bench.loop.run()
         assert (closing.state, closing.value, bench.finished) == (State.DONE, 1, 1)
+
+
+def test_a_batch_for_which_no_transaction_can_begin_is_written_when_one_can(bench: Bench) -> None:
+    refused = [errors.DiskFull("full")]
+
+    @contextmanager
+    def begin() -> Iterator[zlmdb.Transaction]:
+        if refused:
+            raise refused.pop()
+        with bench.db.begin(write=True) as txn:
+            yield txn
+
+    bench.writer._batches._begin = begin
+    for number in range(6):
+        bench.put(str(number), durability="queued" if number % 2 else "commit")
+    bench.work()
+    assert bench.stored() == list("012345")
+    assert sorted(bench.outcomes) == [(str(number), None) for number in range(6)]
+    stats = bench.writer.stats()
+    assert (stats.pending_records, stats.lost) == (0, 0)

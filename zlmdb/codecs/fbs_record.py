@@ -80,6 +80,9 @@ class FbsRecord:
     __slots__ = ("_data", "_places")
     __hash__ = None  # type: ignore[assignment]  # equality reads all fields, and NaN is not equal to itself
 
+    __match_args__: ClassVar[tuple[str, ...]] = ()
+    __record_fields__: ClassVar[tuple[str, ...]] = ()
+    """The names of the fields, in their order."""
     _shape: ClassVar[Shape]
     _data: Buffer
     _places: tuple[int, ...]

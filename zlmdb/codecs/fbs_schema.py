@@ -148,7 +148,8 @@ def _finish(table: Table, shape: Shape, shapes: dict[Any, Any]) -> None:
             names.append((name, field))
     shape.fields = tuple(names)
     type.__setattr__(shape.record, "cast", staticmethod(caster(shape)))
-    type.__setattr__(shape.record, "__match_args__", tuple(name for name, _ in names))
+    shape.record.__record_fields__ = tuple(name for name, _ in names)
+    type.__setattr__(shape.record, "__match_args__", shape.record.__record_fields__)
     shape.write = TableWriter(table, shape, shapes).write
 
 

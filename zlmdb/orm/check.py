@@ -107,8 +107,15 @@ def _others(known: list[Map[Any, Any]], txn: Transaction) -> tuple[list[Map[Any,
 
 
 def _once_each(tables: list[Map[Any, Any]]) -> list[Map[Any, Any]]:
-    """Return one map for each slot, the one with the most indexes: a schema may be attached several times."""
-    return list({table.slot: table for table in sorted(tables, key=lambda table: len(table._indexes))}.values())
+    """Leave out maps that add nothing to others of their slot: a schema may be attached several times."""
+    kept: list[Map[Any, Any]] = []
+    seen: set[tuple[int | None, int | None]] = set()
+    for table in sorted(tables, key=lambda table: -len(table._indexes)):
+        has = {(table.slot, index.map.slot) for index in table._indexes.values()} or {(table.slot, None)}
+        if not has <= seen:
+            kept.append(table)
+            seen |= has | {(table.slot, None)}
+    return sorted(kept, key=lambda table: table.slot or 0)
 
 
 def _tables(maps_or_schemas: Iterable[Any]) -> list[Map[Any, Any]]:

@@ -181,7 +181,7 @@ def field_names(record: Any) -> list[str] | None:
         return [field.name for field in dataclasses.fields(record)]
     if attributes := getattr(record, "__attrs_attrs__", None):
         return [attribute.name for attribute in attributes]
-    if isinstance(names := getattr(record, "__match_args__", None), tuple) and names:  # those of `load_fbs`, for one
+    if names := getattr(record, "__record_fields__", None):  # of a schema file
         return list(names)
     if isinstance(record, type) or not hasattr(record, "__dict__"):
         return None

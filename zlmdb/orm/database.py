@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self, TypeVar, cast
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from zlmdb.errors import ConfigError, TableDeclaration, WrongType
 from zlmdb.orm.attaching import Attaching
@@ -85,7 +85,7 @@ class Database(DatabaseNames):
         self._context = context
         self._log = log
         self._open_now = open_now
-        self._attached: WeakSet[Map[Any, Any]] = WeakSet()
+        self._attached: WeakValueDictionary[int, Map[Any, Any]] = WeakValueDictionary()
         if open_now:
             self._open()
 
@@ -257,12 +257,14 @@ class Database(DatabaseNames):
         for a missing table on a read-only database.
         """
         map_ = Attaching(self).table(klass)
-        self._attached.add(map_)
+        self._attached[id(map_)] = map_
         return map_
 
     def attached_maps(self) -> list[Map[Any, Any]]:
         """Return the maps that were attached through this handle and are still in use, by slot."""
-        return sorted((map_ for map_ in self._attached if map_.is_attached), key=lambda map_: map_.slot or 0)
+        attached = [reference() for reference in self._attached.valuerefs()]
+        in_use = [map_ for map_ in attached if map_ is not None and map_.is_attached]
+        return sorted(in_use, key=lambda map_: map_.slot or 0)
 
     def attach(self, schema: type[S]) -> S:
         """Attach a schema, or any class or object with ``attach(db)``, and return it attached."""
@@ -279,7 +281,7 @@ class Database(DatabaseNames):
         """
         for name, map_ in schema.maps().items():
             Attaching(self).held(map_, f"{type(schema).__module__}.{type(schema).__qualname__}.{name}")
-            self._attached.add(map_)
+            self._attached[id(map_)] = map_
         Attaching(self).warn_of_unfilled(schema.maps().values())
 
     def drop_old_layouts(self, force: bool = False) -> list[OldLayoutSlot]:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
@@ -132,22 +133,22 @@ class Index:
         if present is not None and bytes(present) == owner:
             txn.erase(raw)
 
-    def owned_by(self, txn: Transaction, row: bytes) -> list[bytes]:
-        """Return the raw keys of all index records of the table's record with the raw key ``row``.
+    def owned_by(self, txn: Transaction, rows: Iterable[bytes]) -> list[bytes]:
+        """Return the raw keys of all index records of the table's records with these raw keys.
 
         Looks through the whole index: for records that do not tell any more what they were indexed under.
         """
-        try:
-            key = self.table.key_codec.decode(row[2:])
-            owner = self.map.raw_value(key) if self.unique else b""
-        except DataError:
-            return []  # no index record can name such a key
+        owners: set[Any] = set()
+        for row in rows:
+            with suppress(DataError):  # no index record can name a key that cannot be read
+                key = self.table.key_codec.decode(row[2:])
+                owners.add(bytes(self.map.raw_value(key)) if self.unique else key)
         found = []
-        for raws, datas in scan(txn, *self.map.bounds(txn, None, None, None)):
+        for raws, datas in scan(txn, *self.map.bounds(txn, None, None, None)) if owners else ():
             if self.unique:
-                found += [raw for raw, data in zip(raws, datas, strict=True) if data == owner]
+                found += [raw for raw, data in zip(raws, datas, strict=True) if bytes(data) in owners]
             else:
-                found += [raw for raw in raws if self._member(raw) == key]
+                found += [raw for raw in raws if self._member(raw) in owners]
         return found
 
     def _member(self, raw: bytes) -> Any:
@@ -168,6 +169,8 @@ class Index:
             entry = self.entry(row, key, table.from_raw(row, data))
         except NullViolation:
             return True
+        except Exception:  # noqa: BLE001 - it cannot be told, of a row that cannot be read, that it has lost the key
+            return False
         return entry is None or entry[0] != raw
 
     def _violation(self, raw: bytes, present: bytes) -> UniqueViolation:

@@ -102,7 +102,10 @@ class Map(RangeReads[K, V]):
             raise txn.failed(exc) from exc
 
     def __delitem__(self, item: tuple[Transaction, K]) -> None:
-        """Delete a record; silent if there is none."""
+        """Delete a record; silent if there is none.
+
+        A record that cannot be read, or that the function of an index refuses, is looked for in its whole indexes.
+        """
         txn, key = self._pair(item)
         statements.delete(self, txn, self.raw_key(key))
 
@@ -217,9 +220,9 @@ class Map(RangeReads[K, V]):
         """Delete many records as one statement, all or none, as `put_many` does; return how many there were."""
         return statements.delete_many(self, txn, keys)
 
-    def _discard(self, txn: Transaction, key: K) -> bool:
+    def _discard(self, txn: Transaction, key: K, later: list[tuple[Index, bytes]]) -> bool:
         """Delete a record; tell whether there was one."""
-        return statements.delete(self, txn, self.raw_key(key)) is not None
+        return statements.delete(self, txn, self.raw_key(key), later) is not None
 
     def from_arrow(
         self,

@@ -216,9 +216,9 @@ class SetMap(Map[K, "LiveSet[M]"]):
         self.plan_put(key, value, txn.max_key_size)(txn)
 
     def __delitem__(self, item: tuple[Transaction, K]) -> None:
-        self._discard(*self._pair(item))
+        self._discard(*self._pair(item), [])
 
-    def _discard(self, txn: Transaction, key: K) -> bool:
+    def _discard(self, txn: Transaction, key: K, later: object) -> bool:
         return bool(clear(txn, *self.raw_set(key)))
 
     def plan_put(self, key: K, value: Any, max_key_size: int) -> Plan[None]:

@@ -108,12 +108,13 @@ def replace(
 
 
 class Expected:
-    """A value that a record is to have, encoded now: it may be changed before it is compared."""
+    """A value that a record is to have, as it is now: what the caller does to it later changes nothing."""
 
     def __init__(self, table: Map[Any, Any], value: Any) -> None:
         self.value = value
         try:
             self._data: bytes | None = bytes(table.raw_value(value))
+            self.value = table.from_raw(b"", self._data)
         except DataError:  # what cannot be stored may be equal all the same, as a subclass that the codec refuses
             self._data = None
 
@@ -128,8 +129,14 @@ class Expected:
             return False
 
 
-def delete(table: Map[Any, Any], txn: Transaction, raw: bytes) -> bytes | None:
-    """Delete a record and its index records; return the bytes it had, None if there was none."""
+def delete(
+    table: Map[Any, Any], txn: Transaction, raw: bytes, later: list[tuple[Index, bytes]] | None = None
+) -> bytes | None:
+    """Delete a record and its index records; return the bytes it had, None if there was none.
+
+    An index record that cannot be told from a record that cannot be read is looked for in the whole index; with
+    ``later`` that is left to the caller, who has the index and the row put there.
+    """
     try:
         data = txn.fetch(raw)
         if data is None:
@@ -138,7 +145,7 @@ def delete(table: Map[Any, Any], txn: Transaction, raw: bytes) -> bytes | None:
             return None
         data = bytes(data)  # a view would not outlive the first write
         if table._indexes:
-            _release_all(table, txn, raw, _stored_entries(table, raw, data), [None] * len(table._indexes))
+            _release_all(table, txn, raw, _stored_entries(table, raw, data), [None] * len(table._indexes), later)
         txn.erase(raw)
     except EngineError as exc:
         raise txn.failed(exc) from exc
@@ -205,10 +212,19 @@ def _claim_one_by_one(
         raise
 
 
-def _release_all(table: Map[Any, Any], txn: Transaction, row: bytes, old: Entries, new: Entries) -> None:
+def _release_all(
+    table: Map[Any, Any],
+    txn: Transaction,
+    row: bytes,
+    old: Entries,
+    new: Entries,
+    later: list[tuple[Index, bytes]] | None = None,
+) -> None:
     for index, was, is_now in zip(table._indexes.values(), old, new, strict=True):
-        if was is _UNKNOWN:
-            for raw in index.owned_by(txn, row):
+        if was is _UNKNOWN and later is not None:
+            later.append((index, row))
+        elif was is _UNKNOWN:
+            for raw in index.owned_by(txn, [row]):
                 if is_now is None or raw != is_now[0]:
                     txn.erase(raw)
         elif was is not None and was != is_now:
@@ -255,10 +271,12 @@ def delete_many(table: Map[Any, Any], txn: Transaction, keys: Iterable[Any]) -> 
     given = many(table, txn, keys, "keys")
     if txn.environment.options.writemap:
         return sum(_planned(txn, [table.plan_delete(key, txn.max_key_size) for key in given]))
-    number, discard = 0, table._discard
+    number, later = 0, list[tuple[Index, bytes]]()
     with txn.statement():
         for key in given:
-            number += discard(txn, key)
+            number += table._discard(txn, key, later)
+        for index in {index for index, _ in later}:
+            txn.delete_many(index.owned_by(txn, [row for each, row in later if each is index]))
     return number
 
 

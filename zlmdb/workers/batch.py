@@ -65,7 +65,7 @@ class BatchWriter:
         self._transaction(result, self._attempt_all_plainly, take)
         if result.failure is not None:
             if not result.taken:  # the transaction could not begin
-                result.batch = take()
+                result.batch, result.taken = take(), True
             self._write_again(result)
         return result
 

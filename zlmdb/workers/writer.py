@@ -177,9 +177,10 @@ class Writer:
         with self._lock:
             if self._closing is None:
                 self._closing = Operation(self, None, "close", 0, 0, "commit")
-                self.closing = True
                 self._closing.state = State.QUEUED
-                self._schedule()
+            self.closing = True
+            if self._closing.state is State.QUEUED:
+                self._schedule()  # once more than the first time does no harm where that was interrupted
             return self._closing
 
     def give_up(self) -> None:
