@@ -30,8 +30,10 @@ from zlmdb.storage import (
     TransactionStats,
     checked_path,
     close_handle,
+    deleting,
     engine_version,
     open_environment,
+    temporary_directory,
 )
 
 if TYPE_CHECKING:
@@ -80,8 +82,8 @@ class Database(DatabaseNames):
         self._environment: Environment | None = None
         self._options = Options(maxsize, readonly, lock, sync, writemap, create, lib_version)
         self._is_temp = dbpath is None or (isinstance(dbpath, str) and not dbpath)
-        self._path = checked_path(_temporary_directory() if self._is_temp else dbpath, "Database")
-        self._delete = _deleting() if self._is_temp else None  # now: at the interpreter's end nothing can be imported
+        self._path = checked_path(temporary_directory() if self._is_temp else dbpath, "Database")
+        self._delete = deleting() if self._is_temp else None  # now: at the interpreter's end nothing can be imported
         self._context = context
         self._log = log
         self._open_now = open_now
@@ -146,7 +148,7 @@ class Database(DatabaseNames):
         """Delete the database directory, or file, if there is one. Raises `ConfigError` for what is no path."""
         path = Path(checked_path(dbpath, "scratch"))
         if path.is_dir() and not path.is_symlink():
-            _deleting()(path)
+            deleting()(path)
         else:
             path.unlink(missing_ok=True)
 
@@ -391,15 +393,3 @@ class Database(DatabaseNames):
                 for slot in slots
             ]
         return found
-
-
-def _temporary_directory() -> str:
-    from tempfile import mkdtemp
-
-    return mkdtemp(prefix="zlmdb-")
-
-
-def _deleting() -> Callable[..., None]:
-    from shutil import rmtree  # the archive modules behind it are not worth loading for each import
-
-    return rmtree

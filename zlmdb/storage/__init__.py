@@ -6,7 +6,15 @@ from zlmdb.storage.faults import DatabaseClosed, EngineError, KeyTooLong, Readon
 from zlmdb.storage.formats import FileFormat, data_file, sniff
 from zlmdb.storage.holders import RunningTransaction
 from zlmdb.storage.named import NamedTable, NamedTransaction, NotOpened, open_named
-from zlmdb.storage.opening import DEFAULT_LIB_VERSION, LibVersion, Options, checked_path, engine_version
+from zlmdb.storage.opening import (
+    DEFAULT_LIB_VERSION,
+    LibVersion,
+    Options,
+    checked_path,
+    deleting,
+    engine_version,
+    temporary_directory,
+)
 from zlmdb.storage.ranges import Chunk, clear, count, end_of_prefix, is_empty, scan
 from zlmdb.storage.registry import close_handle, open_environment
 from zlmdb.storage.savepoints import Savepoint
@@ -40,6 +48,7 @@ __all__ = [
     "close_handle",
     "count",
     "data_file",
+    "deleting",
     "end_of_prefix",
     "engine_version",
     "is_empty",
@@ -47,4 +56,5 @@ __all__ = [
     "open_named",
     "scan",
     "sniff",
+    "temporary_directory",
 ]

@@ -158,6 +158,17 @@ def _disk_full(path: str) -> DiskFull:
     )
 
 
+def no_bytes(got: object, exc: TypeError) -> errors.WrongType:
+    """Return the error for what is no raw record."""
+    return errors.WrongType(
+        f"no raw record: {exc}",
+        where="Transaction",
+        got=got,
+        expected="bytes: two of the slot and those of the application's key; bytes as data",
+        next_step="use a map for typed keys and values: m[txn, key]",
+    )
+
+
 def translate(exc: lmdb.Error, path: str, *, used: int, limit: int) -> errors.DatabaseError:
     """Return our error for LMDB's ``exc`` on the environment at ``path``; ``used`` and ``limit`` are bytes."""
     if isinstance(exc, lmdb.MapFullError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import NoneType
@@ -69,6 +70,20 @@ def checked_path(path: object, where: str) -> str:
     if isinstance(text, str) and text and "\0" not in text:
         return text
     raise ConfigError("not a path", where=where, got=path, expected="a str or a path object, without NUL")
+
+
+def temporary_directory() -> str:
+    """Make a directory for a temporary database."""
+    from tempfile import mkdtemp
+
+    return mkdtemp(prefix="zlmdb-")
+
+
+def deleting() -> Callable[..., None]:
+    """Return what deletes a directory; at the interpreter's end it could not be imported any more."""
+    from shutil import rmtree  # the archive modules behind it are not worth loading for each import
+
+    return rmtree
 
 
 def engine_version(lib_version: LibVersion) -> str:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Self
 
 import lmdb
 
-from zlmdb.errors import ConfigError, DatabaseError, WrongThread, WrongType
+from zlmdb.errors import ConfigError, DatabaseError, WrongThread
 from zlmdb.storage import faults
 from zlmdb.storage.environment import Environment
 from zlmdb.storage.holders import RunningTransaction, begin_on_loop, check_writer, name_of
@@ -319,7 +319,7 @@ class Transaction:
         except lmdb.Error as exc:
             raise self.failed(exc) from exc
         except TypeError as exc:
-            raise self._no_bytes(key, exc) from exc
+            raise faults.no_bytes(key, exc) from exc
 
     def put(self, key: bytes, data: bytes, overwrite: bool = True) -> bool:
         """Store ``data`` under the raw ``key``; return False if it was there and ``overwrite`` is False."""
@@ -328,7 +328,7 @@ class Transaction:
         except lmdb.Error as exc:
             raise self.failed(exc) from exc
         except TypeError as exc:
-            raise self._no_bytes((key, data), exc) from exc
+            raise faults.no_bytes((key, data), exc) from exc
 
     def delete(self, key: bytes) -> bool:
         """Delete the record under the raw ``key``; return whether there was one."""
@@ -337,7 +337,7 @@ class Transaction:
         except lmdb.Error as exc:
             raise self.failed(exc) from exc
         except TypeError as exc:
-            raise self._no_bytes(key, exc) from exc
+            raise faults.no_bytes(key, exc) from exc
 
     def delete_many(self, keys: Iterable[bytes]) -> int:
         """Delete the records under these raw keys; return how many there were. Sorted keys take the least time."""
@@ -350,17 +350,8 @@ class Transaction:
             raise self.failed(exc) from exc
         except TypeError as exc:
             del erase
-            raise self._no_bytes(key, exc) from exc
+            raise faults.no_bytes(key, exc) from exc
         return deleted
-
-    def _no_bytes(self, got: object, exc: TypeError) -> WrongType:
-        return WrongType(
-            f"no raw record: {exc}",
-            where="Transaction",
-            got=got,
-            expected="bytes: two of the slot and those of the application's key; bytes as data",
-            next_step="use a map for typed keys and values: m[txn, key]",
-        )
 
     def cursor(self) -> Any:
         """Return LMDB's cursor over the raw keys."""
