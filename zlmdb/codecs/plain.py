@@ -3,54 +3,118 @@
 
 from __future__ import annotations
 
-import marshal
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NoReturn
 
 from zlmdb.errors import WrongValue
 
-_SCALARS: Final = frozenset({str, int, float, bool, bytes, type(None)})
-_DEEPEST: Final = 500  # levels of containers; cbor2 reads 400, and ends the process when it writes some thousands
+_FIXED: Final = frozenset({float, bool, type(None)})
+_CONTAINERS: Final = (list, tuple, dict)
+_SEQUENCES: Final = (list, tuple, set, frozenset, deque)
+_DEEPEST: Final = 400  # levels of containers that cbor2 reads; it ends the process when it writes some thousands
+_SHORT: Final = 64  # bytes of a part that counts as one, however often it is contained
+_WIDE: Final = 2 ** (8 * _SHORT)
+_REPEATED: Final = 100_000  # parts that come of containing others more than once
 _OBJECT: Final = 27  # tags of CBOR
 _SHARED: Final = 28
 _REFERENCE: Final = 29
 
 
 def is_plain(value: Any) -> bool:
-    """Tell whether a value consists of built-in scalars and containers alone, which CBOR gives back as they are.
+    """Tell whether a value consists of what CBOR gives back as it is; but a tuple that is no key becomes a list.
 
-    Raises `WrongValue` for containers that are nested too deeply to be written.
+    That is None, bools, ints, floats, strings that have a UTF-8 form, bytes, and lists, tuples and dictionaries of
+    these; not of classes derived from them. Each part that is contained several times is written as often.
+
+    Raises `WrongValue` for containers nested more than 400 levels deep, as all are that contain themselves, and for
+    more than 100,000 parts that come of containing others more than once: a few bytes may stand for gigabytes.
     """
-    try:
-        # which takes these and no others, up to 2000 levels, and looks at them three times faster than Python can
-        marshal.dumps(value)
-    except ValueError:
-        return _is_plain(value)
-    return True
-
-
-def _is_plain(value: Any) -> bool:
-    """Do what `is_plain` does, level by level; what is contained twice, or in itself, is looked at once."""
-    level, plain = [value], True
-    seen: set[int] = set()
+    walk, level = _Walk(), [value]
     for _ in range(_DEEPEST):
+        level = walk.below(level)
+        if not level:
+            return walk.plain
+    if any(isinstance(part, _CONTAINERS) for part in level) or walk.below(level):
+        expected = f"at most {_DEEPEST} levels"
+        raise WrongValue("containers are nested too deeply", got="more levels", expected=expected)
+    return walk.plain
+
+
+class _Walk:
+    """What is known of a value of which one level after the other is looked at."""
+
+    def __init__(self) -> None:
+        self.plain = True
+        self._left = _REPEATED
+        self._seen: set[int] = set()
+
+    def below(self, level: Iterable[Any]) -> list[Any]:
+        """Return what these parts contain, which is all that writing them would write."""
         inner: list[Any] = []
         for part in level:
             kind = type(part)
-            if kind in _SCALARS or id(part) in seen:
-                continue
-            seen.add(id(part))
-            if kind is dict:
+            if kind is str:
+                if len(part) > _SHORT or not part.isascii():
+                    self._text(part)
+            elif kind is list or kind is tuple:
+                self._count(part, len(part))
+                inner += part
+            elif kind is dict:
+                self._count(part, 2 * len(part))
                 inner += part
                 inner += part.values()
-            elif kind in (list, tuple):
-                inner += part
-            else:
-                plain = False
-        if not inner:
-            return plain
-        level = inner
-    raise WrongValue("containers are nested too deeply", got=f"more than {_DEEPEST} levels", expected="at most 400")
+            elif kind not in _FIXED and (kind is not int or not -_WIDE < part < _WIDE):
+                inner += self._rare(part, kind)
+        return inner
+
+    def _text(self, part: str) -> None:
+        self._count(part, len(part) // _SHORT)
+        try:
+            part.encode()
+        except UnicodeEncodeError:
+            self.plain = False
+
+    def _rare(self, part: Any, kind: type) -> Iterable[Any]:
+        """Count a part that may be large, or is not plain; return what it contains."""
+        if kind is bytes:
+            self._count(part, len(part) // _SHORT)
+            return ()
+        if kind is int:
+            self._count(part, part.bit_length() // (8 * _SHORT))
+            return ()
+        self.plain = False
+        parts = _parts(part)
+        self._count(part, len(parts) if parts or id(part) not in self._seen else _weight(part))
+        return parts
+
+    def _count(self, part: Any, weight: int) -> None:
+        place = id(part)
+        if place not in self._seen:
+            self._seen.add(place)
+            return
+        self._left -= weight + 1
+        if self._left < 0:
+            expected = f"at most {_REPEATED} parts that others contain more than once"
+            raise WrongValue("parts are contained again and again", got="more parts", expected=expected)
+
+
+def _parts(part: Any) -> list[Any]:
+    """Return what CBOR writes of a container that is not plain."""
+    import cbor2
+
+    if isinstance(part, cbor2.CBORTag):
+        return [part.value]
+    if isinstance(part, Mapping):
+        return [*part, *part.values()]
+    return list(part) if isinstance(part, _SEQUENCES) else []
+
+
+def _weight(part: Any) -> int:
+    try:
+        return encoded_size(part) // _SHORT
+    except Exception:  # noqa: BLE001 - whoever writes it is told
+        return 0
 
 
 def as_read(value: Any) -> Any:
@@ -73,7 +137,8 @@ def read_back(value: Any) -> tuple[Any, int]:
         if not plain:
             cbor2.dumps(copy)  # some things are read as objects that cannot be written
     except Exception as error:  # decoders of tags raise what they like
-        raise WrongValue(f"this cannot be stored: {error}", got=value, expected="plain data") from error
+        got = type(value).__name__  # a text of the value may be as large as what is refused
+        raise WrongValue(f"this cannot be stored: {error}", got=got, expected="plain data") from error
     return copy, len(data)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from zlmdb import Transaction
+from zlmdb.codecs import is_plain
 from zlmdb.errors import DataError, KeyExists, WrongType, WrongValue
 from zlmdb_cookiestore._config import LONGEST_LIFE, CookieStoreConfig
 from zlmdb_cookiestore._cookie import Cookie
@@ -25,6 +26,7 @@ from zlmdb_cookiestore._tables import CookieStoreSchema, expiry_of
 
 _SECOND: Final = 1_000_000_000  # in nanoseconds
 _DEEPEST: Final = 64
+_CONTAINERS: Final = (dict, list, tuple, set, frozenset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +246,7 @@ class Operations:
         if _nests(cookie.authextra, _DEEPEST):
             expected = f"at most {_DEEPEST} levels of dicts and lists"
             raise WrongValue("data of a cookie nest too deeply", where="cookie store", expected=expected)
+        is_plain(cookie.authextra)  # before it is written: a few bytes may stand for gigabytes
         data = bytes(cookie)
         size, limit = len(data), self.config.max_data
         if size > limit:
@@ -285,10 +288,18 @@ def _check_readable(data: bytes) -> None:
 
 def _nests(value: object, levels: int) -> bool:
     """Tell whether ``value`` has more than so many levels of containers; deep ones can be written and not read."""
-    if not isinstance(value, (dict, list, tuple, set, frozenset)):
-        return False
-    parts = chain(value, value.values()) if isinstance(value, dict) else value
-    return levels == 0 or any(_nests(part, levels - 1) for part in parts)
+    level: dict[int, Any] = {id(value): value}
+    for _ in range(levels):
+        level = {id(part): part for container in level.values() for part in _parts(container)}  # each once
+        if not level:
+            return False
+    return any(isinstance(part, _CONTAINERS) for part in level.values())
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if not isinstance(value, _CONTAINERS):
+        return ()
+    return chain(value, value.values()) if isinstance(value, dict) else value
 
 
 def _check_authid(authid: object) -> None:
