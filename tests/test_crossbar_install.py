@@ -68,6 +68,11 @@ def test_a_realm_is_checked_completely(store: Any, problems: list[str]) -> None:
         assert any(each.startswith(problem) for each in found), found
 
 
+DOUBLED: list[Any] = ["x"]
+for _ in range(60):
+    DOUBLED = [DOUBLED, DOUBLED]
+
+
 def nested(levels: int) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for _ in range(levels):
@@ -99,7 +104,7 @@ def test_cookies_are_on_disk_when_the_call_returns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "extra", [nested(100), nested(450), {"a": "x" * 70_000}, {"a": CBORTag(0, "x")}, {"a": object()}]
+    "extra", [nested(100), nested(450), {"a": "x" * 70_000}, {"a": CBORTag(0, "x")}, {"a": object()}, {"a": DOUBLED}]
 )
 def test_a_login_that_cannot_be_stored_is_logged_and_the_cookie_authenticates_nobody(
     tmp_path: Path, extra: Any
@@ -135,6 +140,24 @@ def test_while_the_file_takes_nothing_cookies_authenticate_nobody_whose_logout_i
         assert store.getAuth(value)[0] is None
         assert store.setAuth(value, "joe", "user", "ticket", None, "realm1")
         assert store.getAuth(value)[0] == "joe"
+
+    run(main)
+
+
+def test_a_cookie_that_could_not_be_deleted_still_authenticates_nobody(tmp_path: Path) -> None:
+    async def main(reactor: Any) -> None:
+        store = RouterCookieStore(str(tmp_path / "db"), COOKIE, reactor=reactor)
+        value, _ = store.create()
+        assert store.setAuth(value, "ann", "user", "ticket", None, "realm1")
+        with store._cookies._db.database.begin(write=True):  # a write of its own fails meanwhile
+            assert not store.setAuth(value, None, None, None, None, None)
+            with pytest.raises(errors.ZlmdbError):
+                store.delAuth(value)
+            assert store.getAuth(value)[0] is None
+        assert store.getAuth(value)[0] is None
+        store._cookies.revoke(value)  # by another way
+        assert not store.exists(value)
+        assert not store._nobodies
 
     run(main)
 

@@ -62,7 +62,10 @@ class RouterCookieStore:
 
     def exists(self, cbtid: str) -> bool:
         """Tell whether there is a cookie of this value that has not expired."""
-        return self._cookies.lookup(cbtid) is not None
+        known = self._cookies.lookup(cbtid) is not None
+        if not known:
+            self._nobodies.discard(cbtid)
+        return known
 
     def create(self) -> tuple[str, str]:
         """Make a cookie that authenticates nobody; return its value, and the text for ``Set-Cookie``."""
@@ -73,6 +76,7 @@ class RouterCookieStore:
         """Return authid, authrole, authmethod, authrealm and authextra of a cookie; all None if it is unknown."""
         cookie = self._cookies.lookup(cbtid)
         if cookie is None:
+            self._nobodies.discard(cbtid)
             return _NOBODY
         if cbtid in self._nobodies:
             return (*_NOBODY[:4], {})
@@ -115,8 +119,9 @@ class RouterCookieStore:
 
     def delAuth(self, cbtid: str) -> bool:  # noqa: N802
         """Delete a cookie; return whether there was one."""
-        self._nobodies.discard(cbtid)
-        return bool(outcome(self._cookies.revoke(cbtid)))
+        known = bool(outcome(self._cookies.revoke(cbtid)))
+        self._nobodies.discard(cbtid)  # not before: a cookie that could not be deleted still says whom it was of
+        return known
 
     def addProto(self, cbtid: str, proto: Any) -> int:  # noqa: N802
         """Note a connection that came with this cookie; return how many there are."""
