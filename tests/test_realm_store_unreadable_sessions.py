@@ -209,6 +209,33 @@ def test_a_damaged_index_and_damaged_keys_are_no_hindrance(tmp_path: Path) -> No
             assert schema.sessions_of(txn, "a2") == [(1, 98)]
 
 
+@pytest.mark.parametrize("damaged", ["key", "value"])
+def test_one_damaged_entry_of_an_index_costs_no_other_entry(tmp_path: Path, damaged: str) -> None:
+    plant(tmp_path / "db")
+    with zlmdb.Database(tmp_path / "db", sync=False) as db:
+        schema = db.attach(RealmSchema)
+        index = schema.idx_sessions_by_authid
+        with db.begin(write=True) as txn:
+            before = dict(index.select(txn))
+            raw = index.raw_key(("a2", 98, 1))
+            txn.put(raw + b"x" if damaged == "key" else raw, b"x")
+        with db.begin(write=True) as txn:
+            assert schema.complete_index(txn) is True
+            assert dict(index.select(txn)) == before
+
+
+def test_a_damaged_entry_of_the_index_by_id_is_passed_over(db: zlmdb.Database) -> None:
+    schema = db.attach(RealmSchema)
+    with db.begin(write=True) as txn:
+        for joined in (1, 2):
+            oid = UUID(int=joined)
+            schema.sessions[txn, oid] = Session(oid=oid, session=7, joined_at=joined, realm="realm1")
+        txn.put(schema.idx_sessions_by_session_id.raw_key((7, 2)), b"x")
+        found = schema.latest_session(txn, 7)
+        assert found is not None
+        assert found.oid == schema.latest_oid(txn, 7) == UUID(int=1)
+
+
 def test_many_rows_around_damaged_keys_are_each_given_once(db: zlmdb.Database) -> None:
     schema = db.attach(RealmSchema)
     oids = [UUID(int=number << 100) for number in range(1, 3_001)]

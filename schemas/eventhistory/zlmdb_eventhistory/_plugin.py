@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
@@ -68,8 +69,8 @@ class Config:
     import_old: bool = False
 
     def __post_init__(self) -> None:
-        patterns = [(item.uri, item.match) for item in self.patterns]
-        if twice := sorted({f"{uri!r} ({match})" for uri, match in patterns if patterns.count((uri, match)) > 1}):
+        patterns = Counter((item.uri, item.match) for item in self.patterns)
+        if twice := sorted({f"{uri!r} ({match})" for (uri, match), times in patterns.items() if times > 1}):
             raise ConfigError(f"patterns has {', '.join(twice)} twice, expected each once, with all its limits")
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -89,8 +90,8 @@ class Config:
 
     def __post_init__(self) -> None:
         for key, items in (("event-history", self.event_history), ("call-queue", self.call_queue)):
-            patterns = [(item.uri, item.match) for item in items]
-            if twice := sorted({f"{uri!r} ({match})" for uri, match in patterns if patterns.count((uri, match)) > 1}):
+            patterns = Counter((item.uri, item.match) for item in items)
+            if twice := sorted({f"{uri!r} ({match})" for (uri, match), times in patterns.items() if times > 1}):
                 raise ConfigError(f"{key} has {', '.join(twice)} twice, expected each once")
 
 

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, TypeAlias
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any, Final, TypeAlias, TypeVar
 from uuid import UUID
 
 from zlmdb import Database, Map, Schema, Transaction, table
@@ -12,6 +13,8 @@ from zlmdb.errors import DecodeError
 from zlmdb_eventhistory import EventHistory
 from zlmdb_realmstore._readable import Unreadable, readable_sessions
 from zlmdb_realmstore._session import Session
+
+K = TypeVar("K")
 
 VERSION: Final = 1  # of these tables, as a whole
 _END: Final = 2**63 - 1  # the latest time that a Timestamp key can hold, in nanoseconds
@@ -113,16 +116,13 @@ class RealmSchema(Schema):
         index = self.idx_sessions_by_authid
         for _ in readable_sessions(self.sessions, txn, unreadable):
             pass  # all that cannot be read are known then, and what the index says of them can be kept
-        try:
-            kept = self._entries_of(txn, unreadable)
-        except DecodeError:
-            kept = []
+        kept = self._readable_entries_of(txn, unreadable) if unreadable else {}
         index.truncate(txn)
         for oid, session in readable_sessions(self.sessions, txn, unreadable):
             key = self._key_by_authid(txn, session)
             if key is not None and (txn, key) not in index:
                 index[txn, key] = oid
-        for key, oid in kept:
+        for key, oid in kept.items():
             if (txn, key) not in index:
                 index[txn, key] = oid
 
@@ -131,6 +131,16 @@ class RealmSchema(Schema):
         if not unreadable:
             return []
         return [(key, oid) for key, oid in self.idx_sessions_by_authid.select(txn) if oid in unreadable]
+
+    def _readable_entries_of(self, txn: Transaction, unreadable: Unreadable) -> dict[AuthidKey, UUID]:
+        """Do what `_entries_of` does in an index with entries that cannot be read: what is between two is not found."""
+        index, kept = self.idx_sessions_by_authid, dict[AuthidKey, UUID]()
+        for reverse in (False, True):
+            with suppress(DecodeError):  # a damaged key, which ends the way from here; there is another to behind it
+                for key, oid in _readable_entries(index, txn, index.select(txn, return_values=False, reverse=reverse)):
+                    if oid in unreadable:
+                        kept[key] = oid
+        return kept
 
     def _key_by_authid(self, txn: Transaction, session: Session) -> AuthidKey | None:
         key = _authid_key(session)
@@ -158,9 +168,9 @@ class RealmSchema(Schema):
 
     def _oids(self, txn: Transaction, session_id: int, joined_before: int | None) -> Iterator[UUID]:
         until = _END if joined_before is None else min(joined_before, _END)
-        return self.idx_sessions_by_session_id.select(
-            txn, (session_id, 0), (session_id, until), return_keys=False, reverse=True
-        )
+        index = self.idx_sessions_by_session_id
+        keys = index.select(txn, (session_id, 0), (session_id, until), return_values=False, reverse=True)
+        return (oid for _, oid in _readable_entries(index, txn, keys))
 
     def sessions_of(self, txn: Transaction, authid: str) -> list[tuple[int, int]]:
         """Return (session id, joined at) of the sessions of an authid."""
@@ -180,6 +190,16 @@ class RealmSchema(Schema):
         session.left_at, session.left_reason, session.left_message = left_at, reason, message
         self.sessions[txn, oid] = session
         return True
+
+
+def _readable_entries(index: Map[K, UUID], txn: Transaction, keys: Iterable[K]) -> Iterator[tuple[K, UUID]]:
+    for key in keys:
+        try:
+            oid = index[txn, key]
+        except DecodeError:
+            continue
+        if oid is not None:
+            yield key, oid
 
 
 def _authid_key(session: Session) -> AuthidKey | None:
