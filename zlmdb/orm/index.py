@@ -169,8 +169,8 @@ class Index:
             entry = self.entry(row, key, table.from_raw(row, data))
         except NullViolation:
             return True
-        except Exception:  # noqa: BLE001 - it cannot be told, of a row that cannot be read, that it has lost the key
-            return False
+        except Exception as exc:  # of a row that cannot be read it cannot be told that it has lost the key
+            raise self._violation(raw, owner) from exc
         return entry is None or entry[0] != raw
 
     def _violation(self, raw: bytes, present: bytes) -> UniqueViolation:
