@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -16,12 +15,12 @@ from zlmdb.orm.agreement import Agreement
 from zlmdb.orm.findings import Findings, Problem
 from zlmdb.orm.map import Map
 from zlmdb.orm.sets import SetMap
-from zlmdb.storage import Transaction, end_of_prefix, scan
+from zlmdb.orm.stored import as_map, tables, used_slots
+from zlmdb.storage import Transaction, scan
 
 if TYPE_CHECKING:
     from zlmdb.orm.database import Database
 
-_SLOT: Final = struct.Struct(">H")
 _CATALOGUE: Final = "catalogue"
 
 
@@ -98,8 +97,6 @@ def check(db: Database, *maps_or_schemas: Any, repair: bool = False, limit: int 
 
 def _others(known: list[Map[Any, Any]], txn: Transaction) -> tuple[list[Map[Any, Any]], list[int]]:
     """Return maps of the tables that are neither ``known`` nor their indexes, and the slots that have no map."""
-    from zlmdb.orm.stored import as_map, tables
-
     indexes = [index.map for table in known for index in table._indexes.values()]
     covered = {map_.slot for map_ in (*known, *indexes)}
     made = {table.slot: as_map(table, txn.environment) for table in tables(txn) if table.slot not in covered}
@@ -165,23 +162,11 @@ def _check_catalogue(txn: Transaction, findings: Findings, records: dict[str, in
         if first != entry.slot:
             what = f"the table {entry.oid} has slot {first} already"
             findings.add(Problem("duplicate table", _CATALOGUE, 0, entry.slot, what))
-    return [slot for slot in _used_slots(txn, findings) if slot and slot not in named]
 
+    def no_slot(raw: bytes) -> None:
+        findings.add(Problem("no slot", "the file", 0, raw, "the key is too short to begin with a slot"))
 
-def _used_slots(txn: Transaction, findings: Findings) -> Iterator[int]:
-    """Yield the slots that hold records, skipping from one to the next."""
-    low: bytes | None = b"\0"
-    while low is not None:
-        found = next(scan(txn, low, None, values=False, limit=1), None)
-        if found is None:
-            return
-        raw = found[0][0]
-        if len(raw) < _SLOT.size:
-            findings.add(Problem("no slot", "the file", 0, raw, "the key is too short to begin with a slot"))
-            low = raw + b"\0"
-        else:
-            yield _SLOT.unpack_from(raw)[0]
-            low = end_of_prefix(raw[: _SLOT.size])
+    return [slot for slot in used_slots(txn, no_slot) if slot not in named]
 
 
 # --- records and indexes -----------------------------------------------------------------------------

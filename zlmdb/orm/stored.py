@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -61,21 +61,33 @@ def tables(txn: Transaction) -> list[Table]:
         with suppress(DecodeError):
             entry = catalogue.decode(raw, data)
             found[entry.slot] = Table(entry.slot, entry)
-    for slot in _used_slots(txn):
+    for slot in used_slots(txn, _pass_over):
         found.setdefault(slot, Table(slot, None))
     return [found[slot] for slot in sorted(found)]
 
 
-def _used_slots(txn: Transaction) -> Iterator[int]:
-    low: bytes | None = _SLOT.pack(1)
+def used_slots(txn: Transaction, no_slot: Callable[[bytes], object]) -> Iterator[int]:
+    """Yield the slots that hold records, but for the catalogue, skipping from one to the next.
+
+    ``no_slot`` is called with each raw key that is too short to begin with a slot.
+    """
+    low: bytes | None = b"\0"
     while low is not None:
         found = next(scan(txn, low, None, values=False, limit=1), None)
         if found is None:
             return
         raw = found[0][0]
-        if len(raw) >= _SLOT.size:
-            yield _SLOT.unpack_from(raw)[0]
+        if len(raw) < _SLOT.size:
+            no_slot(raw)
+            low = raw + b"\0"
+            continue
+        if slot := _SLOT.unpack_from(raw)[0]:
+            yield slot
         low = end_of_prefix(raw[: _SLOT.size])
+
+
+def _pass_over(_raw: bytes) -> None:
+    """Do nothing: a check is for those who look for damage."""
 
 
 # --- maps --------------------------------------------------------------------------------------------

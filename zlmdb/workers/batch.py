@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from zlmdb.errors import DiskFull, MapFull
@@ -28,10 +28,10 @@ class Written:
     ``taken`` says that the batch was taken in a transaction.
     """
 
-    batch: list[Operation[Any]] = field(default_factory=list)
-    done: int = 0
-    failure: BaseException | None = None
-    commits: list[tuple[int, float]] = field(default_factory=list)
+    batch: list[Operation[Any]]
+    done: int
+    failure: BaseException | None
+    commits: list[tuple[int, float]]
     taken: bool = False
 
 

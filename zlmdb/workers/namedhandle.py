@@ -30,7 +30,7 @@ class NamedHandle(Database):
         self._open()
         try:
             self._refuse_tables()
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody has the handle yet who could close it
             self.close()
             raise
 

@@ -44,7 +44,7 @@ class BlockingCookieStore:
             self._schema = self._db.attach(CookieStoreSchema)
             self._operations = Operations(self._schema, config)
             self._prepare()
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody has the store yet who could close it
             self._db.close()
             raise
 
