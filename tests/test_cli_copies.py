@@ -39,6 +39,7 @@ def test_check_reads_every_table_whose_kind_is_known_and_names_the_others(path: 
     told = run("check", path).stdout
     assert "no problems" in told
     assert "slot 500 (no name) not read: kind unknown" in told
+    assert "no map of them was given" not in told
     report = json.loads(run("check", path, "--json").stdout)
     assert (report["ok"], report["found"], report["unread_slots"]) == (True, 0, [500])
     assert report["records"][f"{MODULE}.Documents (slot 3)"] == 1

@@ -101,7 +101,7 @@ def _tell(report: Report, unread: list[Table], as_json: bool) -> None:
     if as_json:
         print_json({"ok": report.ok, **plain(asdict(report)), "pages": []})
         return
-    for line in str(report).splitlines():
+    for line in str(replace(report, unread_slots=[])).splitlines():  # which are told below, with what is known of them
         click.echo(printable(line))
     for table in unread:
         click.echo(f"slot {table.slot} ({printable(table.name or 'no name')}) not read: kind {table.kind or 'unknown'}")
