@@ -4,6 +4,7 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ import zlmdb
 from tests.writer_bench import Bench, numbers
 from zlmdb import errors
 from zlmdb.workers import Operation, State
+from zlmdb.workers.entry import entry
 
 
 class History:
@@ -50,6 +52,30 @@ class History:
             self.failing.add(number)
         self.answers[number] = []
         operation.subscribe(lambda op: self.answers[number].append(op.error))
+
+    def put(self, *, fails: bool = False, durability: str = "commit") -> None:
+        """Submit a record on the short way, which no function runs for: the check of its map is all that is seen."""
+        number = len(self.operations)
+
+        def check(txn: zlmdb.Transaction) -> None:
+            self.ran.append(number)
+            if fails:
+                raise errors.KeyExists("there")
+
+        self.answers[number] = []
+        bridge: Any = SimpleNamespace(
+            waiter=lambda operation: operation, answered=lambda op: self.answers[number].append(op.error)
+        )
+        map_: Any = SimpleNamespace(check=check, environment=None)
+        enter: Any = entry(self.bench.writer, bridge, "put")
+        try:
+            operation = enter((map_, numbers.raw_key(str(number)), numbers.raw_value(number)), durability)
+        except (errors.DatabaseClosed, errors.Backpressure):
+            del self.answers[number]
+            return
+        self.operations.append(operation)
+        if fails:
+            self.failing.add(number)
 
     def cancel(self, number: int) -> None:
         if self.operations:
@@ -92,6 +118,7 @@ class History:
         assert pending.records >= 0
         accepted = [op for op in self.operations if op.state in (State.QUEUED, State.RUNNING)]
         assert pending.records == sum(op.records for op in accepted)
+        assert pending.bytes == sum(op.size for op in accepted)
         assert pending.records <= self.limit or len(accepted) == 1
 
     def check_end(self) -> None:
@@ -148,11 +175,14 @@ submissions = st.builds(
     durability=st.sampled_from(["commit", "queued"]),
     records=st.integers(1, 5),
 )
+puts = st.builds(
+    lambda **options: ("put", options), fails=st.booleans(), durability=st.sampled_from(["commit", "queued"])
+)
 others = st.sampled_from(
     ["step", "turn", "flush", "break_commits", "fill_disk", "mend_commits", "close", "give_up"]
 ).map(lambda name: (name, {}))
 cancels = st.integers(0, 20).map(lambda number: ("cancel", {"number": number}))
-actions = st.lists(st.one_of(submissions, submissions, others, cancels), max_size=40)
+actions = st.lists(st.one_of(submissions, puts, puts, others, cancels), max_size=40)
 
 
 @given(
@@ -175,6 +205,7 @@ def test_any_history_ends_with_the_truth_told_once(
 ALPHABET = (
     "submit",
     "queue",
+    "put",
     "step",
     "turn",
     "cancel",

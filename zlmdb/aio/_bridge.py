@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
-from zlmdb.workers import Bridge, ReaderPool
+from zlmdb.workers import Bridge, Operation, ReaderPool
 from zlmdb.workers.bridge import nothing, wrong_thread
 
 T = TypeVar("T")
@@ -19,15 +19,14 @@ T = TypeVar("T")
 class Waiter(asyncio.Future[T]):
     """A future whose cancellation takes effect at once, not only when the loop calls its callbacks."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, cancel: Callable[[Any], object]) -> None:
-        super().__init__(loop=loop)
-        self._take_back = cancel
+    take_back: Callable[[Any], object]
+    """Called with the future when it is cancelled. Set afterwards: an ``__init__`` takes longer than all the rest."""
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the future, and what it waits for if that has not begun; return False if it is done already."""
         cancelled = super().cancel(msg)
         if cancelled:
-            self._take_back(self)
+            self.take_back(self)
         return cancelled
 
 
@@ -37,23 +36,22 @@ class LoopBridge(Bridge):
     def __init__(self) -> None:
         super().__init__()
         try:
-            self.loop = asyncio.get_running_loop()
+            self.loop = self.home = asyncio.get_running_loop()
         except RuntimeError:
             raise wrong_thread("where no event loop runs", "call it in a coroutine: asyncio.run(main())") from None
 
-    def check(self) -> None:
+    here = staticmethod(asyncio._get_running_loop)  # says None where get_running_loop raises
+
+    def stray(self) -> None:
         """Raise `WrongThread` for calls in another event loop, on another thread, or after the loop was closed."""
-        try:
-            here = asyncio.get_running_loop() is self.loop
-        except RuntimeError:  # none runs: it is between two runs, as in loop.run_until_complete(users.get(1))
-            here = threading.get_ident() == self.thread and not self.loop.is_closed()
-        if not here:
-            closed = "after its event loop was closed" if self.loop.is_closed() else "outside of its event loop"
-            raise wrong_thread(
-                closed,
-                "open a database in each loop (they share the file), or hand the call over with "
-                "asyncio.run_coroutine_threadsafe",
-            )
+        is_closed = self.loop.is_closed()
+        if self.here() is None and threading.get_ident() == self.thread and not is_closed:
+            return  # it is between two runs, as in loop.run_until_complete(users.get(1))
+        raise wrong_thread(
+            "after its event loop was closed" if is_closed else "outside of its event loop",
+            "open a database in each loop (they share the file), or hand the call over with "
+            "asyncio.run_coroutine_threadsafe",
+        )
 
     def deliver(self, function: Callable[[], None]) -> None:
         """Call ``function`` on the loop's thread; from any thread. Raises RuntimeError if the loop is closed."""
@@ -69,7 +67,9 @@ class LoopBridge(Bridge):
 
     def waiter(self, cancel: Callable[[Any], object] = nothing) -> Waiter[Any]:
         """Return a future that calls ``cancel`` with itself when it is cancelled."""
-        return Waiter(self.loop, cancel)
+        waiter: Waiter[Any] = Waiter(loop=self.loop)
+        waiter.take_back = cancel
+        return waiter
 
     def is_settled(self, waiter: asyncio.Future[Any]) -> bool:
         """Tell whether the future is done."""
@@ -83,6 +83,16 @@ class LoopBridge(Bridge):
             waiter.set_result(value)
         else:
             waiter.set_exception(_raisable(error))
+
+    def answer(self, operation: Operation[Any]) -> None:
+        """Give an operation's future its outcome: what the base class does, without a further call for a success."""
+        waiter = operation.waiter
+        if waiter is not None:
+            if operation.failure is None and not waiter.done():
+                waiter.set_result(operation.value)
+            else:
+                self.settle(waiter, operation.value, operation.error)
+            operation.waiter = None
 
     def outcome(self, value: T | None, error: BaseException | None = None) -> asyncio.Future[T]:
         """Return a future that is done."""

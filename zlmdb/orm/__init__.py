@@ -7,7 +7,7 @@ from zlmdb.orm.index import Index
 from zlmdb.orm.map import Map, PersistentMap
 from zlmdb.orm.named import map_type
 from zlmdb.orm.paging import Page
-from zlmdb.orm.plan import PlainPut, Plan
+from zlmdb.orm.plan import PlainPut, Plan, Record, put_plainly
 from zlmdb.orm.schema import Schema
 from zlmdb.orm.sets import LiveSet, SetMap
 from zlmdb.orm.table import TABLES_BY_UUID, table
@@ -23,8 +23,10 @@ __all__ = [
     "PersistentMap",
     "PlainPut",
     "Plan",
+    "Record",
     "Schema",
     "SetMap",
     "map_type",
+    "put_plainly",
     "table",
 ]

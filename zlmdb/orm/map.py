@@ -12,7 +12,7 @@ from zlmdb.orm import statements
 from zlmdb.orm.base import K, V
 from zlmdb.orm.bound import BoundMap
 from zlmdb.orm.index import Index, attach, named
-from zlmdb.orm.plan import PlainPut, Plan
+from zlmdb.orm.plan import MapPlan, PlainPut, Plan, Record
 from zlmdb.orm.reading import RangeReads
 from zlmdb.storage import EngineError, Transaction, clear
 
@@ -158,42 +158,50 @@ class Map(RangeReads[K, V]):
 
     def plan_put(self, key: K, value: V, max_key_size: int) -> Plan[None]:
         """Plan ``m[txn, key] = value``; ``max_key_size`` (bytes) is that of the database."""
-        if not self._indexes:
-            try:
-                if key.__class__ is self._uuid:
-                    raw = (self._above + key.int).to_bytes(18)  # type: ignore[attr-defined]
-                else:
-                    raw = self._prefix + self._encode_key(key)
-                data = self._encode(value)
-            except Exception:  # noqa: BLE001  the careful way finds out again, and says it better
-                raw, data = self.raw_key(key), self.raw_value(value)
-            if len(raw) > max_key_size:
-                self.check_length(raw, max_key_size)
-            # a copy of all but bytes: the caller may change an array meanwhile
-            return PlainPut(self, raw, data if data.__class__ is bytes else bytes(data))
+        record = self.plain_record(key, value, max_key_size)
+        if record is not None:
+            return PlainPut(record)
         raw, data, entries = self._planned(key, value, max_key_size)
-        return Plan(self, len(raw) + len(data), lambda txn: statements.upsert(self, txn, raw, data, entries))
+        return MapPlan(self, len(raw) + len(data), lambda txn: statements.upsert(self, txn, raw, data, entries))
+
+    def plain_record(self, key: K, value: V, max_key_size: int) -> Record | None:
+        """Return what ``m[txn, key] = value`` writes if that is nothing but the record; None if there are indexes."""
+        if self._indexes:
+            return None
+        try:
+            if key.__class__ is self._uuid:
+                raw = (self._above + key.int).to_bytes(18)  # type: ignore[attr-defined]
+            else:
+                raw = self._prefix + self._encode_key(key)
+            data = self._encode(value)
+        except Exception:  # noqa: BLE001  the careful way finds out again, and says it better
+            raw, data = self.raw_key(key), self.raw_value(value)
+        if len(raw) > max_key_size:
+            self.check_length(raw, max_key_size)
+        # a copy of all but bytes: the caller may change an array meanwhile
+        return self, raw, data if data.__class__ is bytes else bytes(data)
 
     def plan_insert(self, key: K, value: V, max_key_size: int) -> Plan[None]:
         """Plan `insert`."""
         raw, data, entries = self._planned(key, value, max_key_size)
-        return Plan(self, len(raw) + len(data), lambda txn: statements.insert(self, txn, raw, data, entries))
+        return MapPlan(self, len(raw) + len(data), lambda txn: statements.insert(self, txn, raw, data, entries))
 
     def plan_replace(self, key: K, value: V, max_key_size: int, *, expected: V = MISSING) -> Plan[V]:
         """Plan `replace`."""
         raw, data, entries = self._planned(key, value, max_key_size)
         wanted = None if expected is MISSING else statements.Expected(self, expected)
-        return Plan(self, len(raw) + len(data), lambda txn: statements.replace(self, txn, raw, data, entries, wanted))
+        size = len(raw) + len(data)
+        return MapPlan(self, size, lambda txn: statements.replace(self, txn, raw, data, entries, wanted))
 
     def plan_delete(self, key: K, max_key_size: int) -> Plan[bool]:
         """Plan ``del m[txn, key]``; the result tells whether there was a record."""
         raw = self.raw_key(key)
-        return Plan(self, len(raw), lambda txn: statements.delete(self, txn, raw) is not None)
+        return MapPlan(self, len(raw), lambda txn: statements.delete(self, txn, raw) is not None)
 
     def plan_pop(self, key: K, max_key_size: int) -> Plan[V | None]:
         """Plan `pop` with None as default."""
         raw = self.raw_key(key)
-        return Plan(self, len(raw), lambda txn: (statements.pop(self, txn, raw) or (None,))[0])
+        return MapPlan(self, len(raw), lambda txn: (statements.pop(self, txn, raw) or (None,))[0])
 
     def _planned(self, key: K, value: V, limit: int) -> tuple[bytes, bytes, statements.Entries]:
         raw, data = self.raw_key(key), bytes(self.raw_value(value))  # the caller may change an array meanwhile

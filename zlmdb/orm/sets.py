@@ -11,7 +11,7 @@ from zlmdb.codecs import KeyCodec, compose, key_codec, set_member
 from zlmdb.errors import DataError, RecordMissing, SchemaError, TableDeclaration, WrongType
 from zlmdb.orm import ranges
 from zlmdb.orm.map import Map
-from zlmdb.orm.plan import Plan
+from zlmdb.orm.plan import MapPlan, Plan
 from zlmdb.orm.reading import Part
 from zlmdb.storage import EngineError, Transaction, clear, end_of_prefix, is_empty, scan
 
@@ -240,12 +240,15 @@ class SetMap(Map[K, "LiveSet[M]"]):
             except EngineError as exc:
                 raise txn.failed(exc) from exc
 
-        return Plan(self, sum(map(len, raws)), run)
+        return MapPlan(self, sum(map(len, raws)), run)
+
+    def plain_record(self, key: K, value: Any, max_key_size: int) -> None:
+        """Return None: members are records of their own."""
 
     def plan_delete(self, key: K, max_key_size: int) -> Plan[bool]:
         """Plan ``del m[txn, key]``."""
         low, high = self.raw_set(key)
-        return Plan(self, len(low), lambda txn: bool(clear(txn, low, high)))
+        return MapPlan(self, len(low), lambda txn: bool(clear(txn, low, high)))
 
     def _refuse(self, *_args: Any, **_kwargs: Any) -> Any:
         raise SchemaError(

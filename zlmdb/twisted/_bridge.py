@@ -6,13 +6,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
 
-from zlmdb.workers import Bridge, ReaderPool
+from zlmdb.workers import Bridge, Operation, ReaderPool
 from zlmdb.workers.bridge import wrong_thread
 
 T = TypeVar("T")
@@ -29,13 +29,19 @@ class ReactorBridge(Bridge):
         super().__init__()
         self.reactor = reactor
 
-    def check(self) -> None:
+    here = staticmethod(threading.get_ident)
+
+    def arrive(self) -> None:
+        """Take the calling thread for the reactor's."""
+        super().arrive()
+        self.home = self.thread
+
+    def stray(self) -> NoReturn:
         """Raise `WrongThread` for calls that are not on the reactor's thread."""
-        if threading.get_ident() != self.thread:
-            raise wrong_thread(
-                "on another thread than its reactor's",
-                "hand the call over with reactor.callFromThread or blockingCallFromThread",
-            )
+        raise wrong_thread(
+            "on another thread than its reactor's",
+            "hand the call over with reactor.callFromThread or blockingCallFromThread",
+        )
 
     def deliver(self, function: Callable[[], None]) -> None:
         """Call ``function`` on the reactor's thread; from any thread."""
@@ -70,6 +76,16 @@ class ReactorBridge(Bridge):
             waiter.callback(value)
         else:
             waiter.errback(failure_of(error))
+
+    def answer(self, operation: Operation[Any]) -> None:
+        """Give an operation's Deferred its outcome: what the base class does, without a further call for a success."""
+        waiter = operation.waiter
+        if waiter is not None:
+            if operation.failure is None and not waiter.called:
+                waiter.callback(operation.value)
+            else:
+                self.settle(waiter, operation.value, operation.error)
+            operation.waiter = None
 
     def outcome(self, value: T | None, error: BaseException | None = None) -> Deferred[T]:
         """Return a Deferred that has fired."""

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from zlmdb.errors import DiskFull, MapFull
-from zlmdb.orm import PlainPut
+from zlmdb.orm import put_plainly
+from zlmdb.storage import EngineError
 from zlmdb.workers.operation import Operation
 from zlmdb.workers.pace import Pace
 
@@ -38,8 +39,8 @@ class Written:
 class BatchWriter:
     """Writes batches; each operation fails alone, most of them in a savepoint. Writer thread only.
 
-    A `PlainPut` needs none: it writes or does not. Only if the storage itself fails in it, the whole batch is run
-    again, and then it has one too.
+    A `Record` that is to be put needs none: it is written or is not. Only if the storage itself fails in it, the whole
+    batch is run again, and then it has one too.
 
     ``begin`` gives a write transaction that commits at a normal exit, ``pace`` is called for each record,
     ``clock`` gives seconds.
@@ -111,18 +112,27 @@ class BatchWriter:
 
     def _attempt_all_plainly(self, operations: list[Operation[Any]], txn: Transaction) -> None:
         pace = self._pace
+        checked = None  # a map: the next record is mostly one of it too
         for operation in operations:
-            put = operation.job
-            if isinstance(put, PlainPut):
+            job = operation.job
+            if isinstance(job, tuple):
                 operation.failure = None  # of an earlier try
-                try:
-                    put(txn)
+                map_, raw, data = job
+                try:  # what `put_plainly` does
+                    if map_ is not checked:
+                        map_.check(txn)
+                        checked = map_
+                    try:
+                        txn.store(raw, data)
+                    except EngineError as exc:
+                        raise txn.failed(exc) from exc
                 except BaseException as error:
                     if txn.poison is not None:
                         raise _StorageFailed from error
                     operation.failure = error
             else:
                 self._attempt(operation, txn)
+                checked = None  # it may have done anything
             pace.left -= 1
             if pace.left <= 0:
                 pace.rest()
@@ -148,7 +158,10 @@ class _StorageFailed(Exception):
 
 def _run(operation: Operation[Any], txn: Transaction) -> None:
     operation.failure = None  # of an earlier try
-    if operation.job is not None:
-        value = operation.job(txn)
+    job = operation.job
+    if isinstance(job, tuple):
+        put_plainly(job, txn)
+    elif job is not None:
+        value = job(txn)
         if not operation.acknowledged:
             operation.value = value

@@ -26,20 +26,31 @@ class Bridge(ABC):
     All methods but `deliver` are for the loop's thread.
     """
 
+    here: Callable[[], object]
+    """Says where the caller is: a function written in C, for it is called before each operation."""
+    home: object
+    """What `here` says where outcomes are delivered."""
+    thread: int
+    """The loop's thread."""
+
     def __init__(self) -> None:
-        self.thread = threading.get_ident()
-        """The loop's thread."""
-        self._answer = self.answer  # one object for all operations: many would call the garbage collector
+        self.arrive()
+        self.answered = self.answer  # one object for all operations: many would call the garbage collector
 
     def arrive(self) -> None:
         """Take the calling thread for the loop's: a reactor may run on another thread than the one that opened."""
         self.thread = threading.get_ident()
 
+    def check(self) -> None:
+        """Raise `WrongThread` unless the caller is where outcomes are delivered."""
+        if self.here() != self.home:
+            self.stray()
+
     # --- what each loop does in its own way
 
     @abstractmethod
-    def check(self) -> None:
-        """Raise `WrongThread` unless the caller is where outcomes are delivered."""
+    def stray(self) -> None:
+        """Raise `WrongThread` for a caller that is not at home, unless it may be where it is."""
 
     @abstractmethod
     def deliver(self, function: Callable[[], None]) -> None:
@@ -106,7 +117,7 @@ class Bridge(ABC):
         if operation.answered:
             self.answer(operation)
         else:
-            operation.callback = self._answer
+            operation.callback = self.answered
         return waiter
 
     def answer(self, operation: Operation[Any]) -> None:

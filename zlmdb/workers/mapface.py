@@ -11,6 +11,7 @@ from zlmdb.orm.map import MISSING
 from zlmdb.orm.reading import Part
 from zlmdb.workers.bridge import Bridge
 from zlmdb.workers.engine import Engine
+from zlmdb.workers.entry import entry
 from zlmdb.workers.limits import check_positive
 from zlmdb.workers.mapcalls import MapCalls, TooLarge
 from zlmdb.workers.operation import Durability, Operation
@@ -39,6 +40,9 @@ class MapFace(Generic[K, V]):
         self._calls = MapCalls(engine, map_)
         self._engine = engine
         self._bridge = bridge
+        self._limit = engine.max_key_size
+        self._durability: Durability = engine.durability
+        self._enter = entry(engine.writer, bridge, f"put {type(map_).__name__}")
 
     # --- single records
 
@@ -53,12 +57,15 @@ class MapFace(Generic[K, V]):
     def put(self, key: K, value: V, *, durability: Durability | None = None) -> Awaitable[None]:
         """Store a record, replacing the one under this key; ``durability`` None means the database's."""
         bridge = self._bridge
-        bridge.check()
+        if bridge.here() != bridge.home:  # what `Bridge.check` does
+            bridge.stray()
         try:
-            operation = self._calls.put(key, value, durability)
+            record = self.map.plain_record(key, value, self._limit)
+            if record is not None:
+                return self._enter(record, durability or self._durability)
         except Exception as error:  # noqa: BLE001 - bad input fails what is awaited
             return bridge.outcome(None, error)
-        return bridge.awaiting(operation)
+        return self._write(self._calls.put, key, value, durability)
 
     def insert(self, key: K, value: V) -> Awaitable[None]:
         """Store a record under a new key; fails with `KeyExists` if there is one."""

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
+    from zlmdb.orm import Record
     from zlmdb.storage import Transaction
     from zlmdb.workers.writer import Writer
 
@@ -48,7 +49,8 @@ class Operation(Generic[T]):
     ``what`` describes it in logs; ``records`` and ``size`` (bytes) count against the limits of the queue.
     ``failure`` is None or why it failed, ``error`` what of this the subscriber is told: an operation that was
     ``acknowledged`` on acceptance has been answered, whatever happens later. ``value`` is what the job
-    returned. ``job`` is None once it ran, and for the marks that `Writer.flushed` and `Writer.close` make.
+    returned. ``job`` may be a `Record` that is to be put, for which nothing needs to be called; it is None once it ran,
+    and for the marks that `Writer.flushed` and `Writer.close` make.
     ``waiter`` is what a face has awaited for it, kept here so that no object is needed to keep both.
     """
 
@@ -69,7 +71,7 @@ class Operation(Generic[T]):
     )
 
     def __init__(
-        self, writer: Writer, job: Job[T] | None, what: str, records: int, size: int, durability: Durability
+        self, writer: Writer, job: Job[T] | Record | None, what: str, records: int, size: int, durability: Durability
     ) -> None:
         self.writer = writer
         self.job = job

@@ -74,8 +74,12 @@ class Outbox:
             if not answers and self._has_ended():
                 return True
             operation = answers[0]
+            operation.answered = True
+            callback = operation.callback
             try:
-                operation.answer()
+                if callback is not None:
+                    callback(operation)
+                    operation.callback = None
             except Exception:  # a subscriber's fault must not keep the others from their answers
                 log.exception("the callback of %s failed", operation.what)
             answers.popleft()  # nobody else takes any; an operation whose answer was interrupted is answered again

@@ -25,14 +25,15 @@ class Pending:
         self.records = 0
         self.bytes = 0
         self.waiting = 0
-        self._accepted: deque[Operation[Any]] = deque()
+        self._taken = 0, 0
+        self.accepted: deque[Operation[Any]] = deque()
         self._waiting: deque[Operation[Any]] = deque()
 
     def __bool__(self) -> bool:
         """Tell whether an accepted operation is in the queue."""
-        while self._accepted and self._accepted[0].state is CANCELLED:
-            self._accepted.popleft()
-        return bool(self._accepted)
+        while self.accepted and self.accepted[0].state is CANCELLED:
+            self.accepted.popleft()
+        return bool(self.accepted)
 
     def add(self, operation: Operation[Any], *, has_waited: bool = False) -> bool:
         """Accept an operation, or let it wait; return whether it was accepted.
@@ -49,7 +50,7 @@ class Pending:
             self.records, self.bytes = records, size
             operation.state = QUEUED
             operation.acknowledged = operation.durability != "commit"
-            self._accepted.append(operation)
+            self.accepted.append(operation)
             return True
         if has_waited:
             return False
@@ -75,7 +76,7 @@ class Pending:
     def take(self) -> list[Operation[Any]]:
         """Remove and return the next batch: within the limits, at least one, and ended by a mark if there is one."""
         batch: list[Operation[Any]] = []
-        accepted, most, largest = self._accepted, self.limits.max_batch, self.limits.max_batch_bytes
+        accepted, most, largest = self.accepted, self.limits.max_batch, self.limits.max_batch_bytes
         records = size = 0
         for operation in accepted:
             if operation.state is CANCELLED:
@@ -83,11 +84,16 @@ class Pending:
             records += operation.records
             size += operation.size
             if batch and (records > most or size > largest):
+                records -= operation.records
+                size -= operation.size
                 break
             operation.state = RUNNING
             batch.append(operation)
             if operation.job is None:
                 break
+        self._taken = records, size
+        if len(batch) == len(accepted):
+            accepted.clear()
         while accepted and accepted[0].state is not QUEUED:
             accepted.popleft()
         return batch
@@ -96,7 +102,7 @@ class Pending:
         """Make operations that were taken, and not released, the first of the queue again."""
         for operation in reversed(operations):
             operation.state = QUEUED
-            self._accepted.appendleft(operation)
+            self.accepted.appendleft(operation)
 
     def cancel(self, operation: Operation[Any]) -> None:
         """Take an operation that is queued or waiting out of the count; it never runs."""
@@ -113,11 +119,20 @@ class Pending:
             self.records -= operation.records
             self.bytes -= operation.size
 
+    def release_taken(self, held: Iterable[Operation[Any]]) -> None:
+        """Give back the room of the batch that was taken last, but not that of what is ``held`` of it."""
+        records, size = self._taken
+        self.records -= records
+        self.bytes -= size
+        for operation in held:
+            self.records += operation.records
+            self.bytes += operation.size
+
     def clear(self) -> list[Operation[Any]]:
         """Remove and return all that is queued or waiting, in order."""
-        left = [op for op in (*self._accepted, *self._waiting) if op.state is not CANCELLED]
-        self.release(op for op in self._accepted if op.state is not CANCELLED)
-        self._accepted.clear()
+        left = [op for op in (*self.accepted, *self._waiting) if op.state is not CANCELLED]
+        self.release(op for op in self.accepted if op.state is not CANCELLED)
+        self.accepted.clear()
         self._waiting.clear()
         self.waiting = 0
         return left

@@ -128,10 +128,9 @@ class Writer:
         with self._lock:
             if self.closing or worker_module.forks != self._forks:
                 self._refuse()
-            if self._pending.add(operation) and not self._scheduled:
-                self._schedule()
-            accepted = operation.acknowledged
-        if accepted:
+            self._accept(operation)
+            acknowledged = operation.acknowledged
+        if acknowledged:
             operation.answer()
         return operation
 
@@ -145,8 +144,7 @@ class Writer:
         with self._lock:
             if self.closing or worker_module.forks != self._forks:
                 self._refuse()
-            if self._pending.add(mark) and not self._scheduled:
-                self._schedule()
+            self._accept(mark)
         return mark
 
     def cancel(self, operation: Operation[Any]) -> bool:
@@ -224,6 +222,10 @@ class Writer:
                 lateness_seconds=self._outbox.lateness.copy(),
             )
 
+    def _accept(self, operation: Operation[Any]) -> None:  # lock held
+        if self._pending.add(operation) and not self._scheduled:
+            self._schedule()
+
     def _refuse(self) -> NoReturn:
         if self.closing:
             raise self.closed()
@@ -260,7 +262,7 @@ class Writer:
         with self._lock:
             held = self._hold(batch[done:], failure, notes) if failure is not None or self._tries else ()
             ended = [op for op in batch if op not in held] if held else batch
-            self._pending.release(ended)
+            self._pending.release_taken(held)
             lost = self._conclude(ended[:done] if failure is not None else ended, None)
             if failure is not None:
                 lost += self._conclude(ended[done:], failure)
