@@ -66,7 +66,7 @@ class History:
         bridge: Any = SimpleNamespace(
             waiter=lambda operation: operation, answered=lambda op: self.answers[number].append(op.error)
         )
-        map_: Any = SimpleNamespace(check=check, environment=None)
+        map_: Any = SimpleNamespace(check=check, _environment=None, _slot=None)  # to be checked each time
         enter: Any = entry(self.bench.writer, bridge, "put")
         try:
             operation = enter((map_, numbers.raw_key(str(number)), numbers.raw_value(number)), durability)

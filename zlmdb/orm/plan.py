@@ -74,7 +74,8 @@ class PlainPut(tuple["Map[Any, Any]", bytes, bytes]):
 def put_plainly(record: Record, txn: Transaction) -> None:
     """Put a record into its map, which has no indexes; raises as ``m[txn, key] = value`` does."""
     map_, raw, data = record
-    if txn.environment is not map_.environment:
+    home = map_._environment
+    if txn.environment is not home and (home is not None or map_._slot is None):
         map_.check(txn)
     try:
         txn.store(raw, data)

@@ -94,8 +94,10 @@ class BatchWriter:
                 operations = take()
                 if not result.taken:
                     result.batch, result.taken = operations, True
-                self._pace.start()
-                if len(result.batch) == 1:  # the transaction is its savepoint
+                is_alone = len(result.batch) == 1
+                if not (is_alone and isinstance(operations[0].job, tuple)):  # a record is too little for a pause
+                    self._pace.start()
+                if is_alone:  # the transaction is its savepoint
                     _run(operations[0], txn)
                 else:
                     attempt_all(operations, txn)

@@ -60,35 +60,29 @@ class Outbox:
             self._answer()
 
     def _answer(self) -> None:
-        is_over = False
+        """Answer a slice. One function: it is called for each batch, which may well be of one operation."""
+        answers, is_over = self._answers, False
         try:
-            is_over = self._answer_some()
+            for _ in range(self._portion):
+                if not answers:
+                    with self._lock:
+                        self._on_the_way = bool(answers)
+                    if not self._on_the_way:
+                        is_over = True
+                        return
+                operation = answers[0]
+                operation.answered = True
+                callback = operation.callback
+                try:
+                    if callback is not None:
+                        callback(operation)
+                        operation.callback = None
+                except Exception:  # a subscriber's fault must not keep the others from their answers
+                    log.exception("the callback of %s failed", operation.what)
+                answers.popleft()  # nobody else takes any; an operation whose answer was interrupted is answered again
         finally:  # after an interrupt (Ctrl-C) too: the loop may run on, and others wait for their answers
             if not is_over:
                 self._later(self._answer)
-
-    def _answer_some(self) -> bool:
-        """Answer a slice; return whether nothing is left."""
-        answers = self._answers
-        for _ in range(self._portion):
-            if not answers and self._has_ended():
-                return True
-            operation = answers[0]
-            operation.answered = True
-            callback = operation.callback
-            try:
-                if callback is not None:
-                    callback(operation)
-                    operation.callback = None
-            except Exception:  # a subscriber's fault must not keep the others from their answers
-                log.exception("the callback of %s failed", operation.what)
-            answers.popleft()  # nobody else takes any; an operation whose answer was interrupted is answered again
-        return False
-
-    def _has_ended(self) -> bool:
-        with self._lock:
-            self._on_the_way = bool(self._answers)
-            return not self._on_the_way
 
     def _lose(self, error: Exception) -> None:
         with self._lock:

@@ -35,6 +35,7 @@ T = TypeVar("T")
 DEFAULT_LIMITS: Final = Limits()
 _FIRST_PAUSE: Final = 0.01  # seconds before another try to write what there was no room for; doubled each time
 _LONGEST_PAUSE: Final = 1.0
+_UNCOUNTED: Final = 1000  # commits, kept until somebody asks for the statistics
 _LAST_TRIES: Final = 10  # at closing: about four seconds
 
 log = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ class Writer:
         self._lock = threading.Lock()
         self._pending = Pending(limits)
         self._stats = WriterStats()
+        self._uncounted: list[tuple[int, float]] = []  # commits for the statistics: counting them at once takes longer
         self._scheduled = False  # the worker has a batch to write, or the end to come to
         self._entering = False  # the worker waits for the write lock and has taken nothing from the queue
         self._closing: Operation[int] | None = None
@@ -214,6 +216,7 @@ class Writer:
     def stats(self) -> WriterStats:
         """Return the counters as they are now."""
         with self._lock:
+            self._count_commits()
             pending = self._pending
             return self._stats.copy(
                 pending_records=pending.records,
@@ -235,6 +238,11 @@ class Writer:
         if not self._scheduled:
             self._worker.do(self._step)
             self._scheduled = True  # not before: what interrupts this must not leave a step that nobody does
+
+    def _count_commits(self) -> None:  # lock held
+        for records, took in self._uncounted:
+            self._stats.count_commit(records, took)
+        self._uncounted.clear()
 
     # --- writing: the writer thread -------------------------------------------------------------------
 
@@ -268,20 +276,25 @@ class Writer:
                 lost += self._conclude(ended[done:], failure)
             if lost:
                 notes.append(partial(self._log_lost, lost))
-            for records, took in written.commits:
-                self._count(records, took)
+            for commit in written.commits:
+                if commit[0]:
+                    self._uncounted.append(commit)
+                    self._unsynced = True
+            if len(self._uncounted) >= _UNCOUNTED:
+                self._count_commits()
             if mark is None or mark.state is not DONE:
                 mark = None
             else:
                 unreported, self._lost_before_flush = self._lost_before_flush, 0
             admitted = self._pending.admit() if self._pending.waiting else ()
             self._scheduled = False
-            if self._closing is not None or self._pending:
+            if self._closing is not None or (self._pending.accepted and self._pending):
                 self._schedule()
         if mark is not None:
             self._flush(mark, unreported)
         answers = [op for op in ended if not op.acknowledged]
-        answers += [op for op in admitted if op.acknowledged]
+        if admitted:
+            answers += [op for op in admitted if op.acknowledged]
         self._outbox.send(answers)  # behind all that needs the lock, which the loop's thread is not to wait for
         for note in notes:
             note()
@@ -342,11 +355,6 @@ class Writer:
                 whats,
                 exc_info=operations[0].failure,
             )
-
-    def _count(self, records: int, took: float) -> None:  # lock held
-        if records:
-            self._stats.count_commit(records, took)
-            self._unsynced = True
 
     def _flush(self, mark: Operation[Any], lost: int) -> None:
         try:
