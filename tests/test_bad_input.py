@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Bad input: a typed error that says what, where, got, expected, and a database that is unchanged after it."""
 
+import tracemalloc
 from pathlib import Path
 from uuid import UUID
 
@@ -208,3 +209,24 @@ def test_a_map_of_another_database_is_refused(tmp_path: Path) -> None:
 def test_a_wrong_declaration_is_refused(declare) -> None:
     with pytest.raises((errors.TableDeclaration, errors.WrongValue)):
         declare()
+
+
+@pytest.mark.parametrize(
+    ("large", "unit"),
+    [("x" * (1 << 24), "characters"), (bytes(1 << 24), "bytes"), (bytearray(1 << 24), "bytes")],
+    ids=["str", "bytes", "bytearray"],
+)
+def test_a_message_repeats_the_beginning_of_a_large_value_and_does_not_make_text_of_all_of_it(
+    large: str | bytes | bytearray, unit: str
+) -> None:
+    error = errors.WrongValue("too much", got=large)
+    tracemalloc.start()
+    try:
+        text = str(error)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert text.endswith(f"… ({1 << 24} {unit})")
+    assert len(text) < 300
+    assert most < 100_000, "bytes"
+    assert error.got is large

@@ -18,6 +18,11 @@ _SHOWN: Final = 200  # characters of a value that an error message repeats
 
 def shorten(value: object) -> str:
     """Return ``repr(value)`` cut to a length that fits into a message."""
+    if type(value) in (str, bytes, bytearray):  # their repr is not to be made whole: it may take a second
+        whole: Any = value
+        if len(whole) > _SHOWN:
+            unit = "characters" if isinstance(whole, str) else "bytes"
+            return f"{whole[:_SHOWN]!r:.{_SHOWN}}… ({len(whole)} {unit})"
     text = _text("{!r}", value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text)} characters)"
 
