@@ -12,6 +12,7 @@ from tests.writer_bench import Bench, numbers
 from zlmdb import errors
 from zlmdb.workers import Operation
 from zlmdb.workers.entry import entry
+from zlmdb.workers.stats import WriterStats
 
 
 @pytest.fixture
@@ -93,9 +94,60 @@ def test_records_of_several_maps_go_into_one_transaction_and_each_map_is_checked
     bench = make()
     unattached: Any = zlmdb.MapStringCbor()
     entered(bench, "a")
-    operation = bench.watch(bench.writer.submit((unattached, b"\0\7b", b"\1"), what="b"))  # type: ignore[arg-type]
+    operation = bench.watch(bench.writer.submit((unattached, b"\0\7b", b"\1"), what="b"))
     entered(bench, "c")
     bench.work()
     assert isinstance(operation.error, errors.ZlmdbError)
     assert bench.stored() == ["a", "c"]
     assert bench.writer.stats().batches == 1
+
+
+def test_a_refused_put_makes_no_waiter_that_would_keep_it_in_memory(make: Callable[..., Bench]) -> None:
+    bench = make(max_pending=1, overflow="error")
+    waiters: list[object] = []
+    bridge: Any = SimpleNamespace(waiter=waiters.append, answered=lambda op: None)
+    enter: Any = entry(bench.writer, bridge, "put")
+    record = numbers.plain_record("a", 1, bench.db.max_key_size)
+    enter(record, "commit")
+    with pytest.raises(errors.Backpressure):
+        enter(record, "commit")
+    bench.writer.close()
+    with pytest.raises(errors.DatabaseClosed):
+        enter(record, "commit")
+    assert len(waiters) == 1
+    bench.work()
+
+
+def test_an_interrupt_in_the_statistics_counts_no_commit_twice(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = make(max_batch=1)
+    for number in range(5):
+        entered(bench, str(number))
+    bench.work()
+    count, calls = WriterStats.count_commit, []
+
+    def interrupted(stats: WriterStats, records: int, took: float) -> None:
+        calls.append(records)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        count(stats, records, took)
+
+    monkeypatch.setattr(WriterStats, "count_commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.writer.stats()
+    stats = bench.writer.stats()
+    assert (stats.batches, stats.records) == (4, 4)  # the one that was interrupted is not told
+    assert len(calls) == 5
+
+
+def test_a_long_run_keeps_no_more_commits_than_it_counts_at_once(
+    make: Callable[..., Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("zlmdb.workers.writer._MOST_UNCOUNTED", 3)
+    bench = make(max_batch=1)
+    for number in range(10):
+        entered(bench, str(number))
+        bench.work()
+        assert len(bench.writer._uncounted) < 3
+    assert bench.writer.stats().batches == 10

@@ -27,6 +27,31 @@ def test_what_was_put_is_there_when_it_is_answered(using: Any) -> None:
     using(test)
 
 
+def test_a_map_that_plans_puts_in_its_own_way_is_asked_for_each(using: Any) -> None:
+    class Upper(zlmdb.MapStringCbor):
+        def plan_put(self, key: str, value: Any, max_key_size: int) -> Any:
+            return super().plan_put(key.upper(), value, max_key_size)
+
+    async def test(db: Any, users: Any) -> None:
+        upper = db.map(Upper(8))
+        await upper.put("a", 1)
+        await upper.put_many([("b", 2)])
+        assert await upper.select() == [("A", 1), ("B", 2)]
+
+    using(test)
+
+
+def test_an_index_that_is_attached_later_is_kept_by_puts(using: Any) -> None:
+    async def test(db: Any, users: Any) -> None:
+        by_name = zlmdb.MapStringString(9)
+        await users.put("a", {"name": "Ada"})
+        users.map.attach_index("name", by_name, lambda value: value["name"])
+        await users.put("b", {"name": "Bob"})
+        assert await db.map(by_name).select() == [("Bob", "b")]
+
+    using(test)
+
+
 def test_writes_answer_what_their_synchronous_forms_answer(using: Any) -> None:
     async def test(db: Any, users: Any) -> None:
         await users.insert("a", 1)

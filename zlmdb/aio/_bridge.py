@@ -19,14 +19,14 @@ T = TypeVar("T")
 class Waiter(asyncio.Future[T]):
     """A future whose cancellation takes effect at once, not only when the loop calls its callbacks."""
 
-    take_back: Callable[[Any], object]
+    _take_back: Callable[[Any], object]
     """Called with the future when it is cancelled. Set afterwards: an ``__init__`` takes longer than all the rest."""
 
     def cancel(self, msg: Any = None) -> bool:
         """Cancel the future, and what it waits for if that has not begun; return False if it is done already."""
         cancelled = super().cancel(msg)
         if cancelled:
-            self.take_back(self)
+            self._take_back(self)
         return cancelled
 
 
@@ -40,7 +40,8 @@ class LoopBridge(Bridge):
         except RuntimeError:
             raise wrong_thread("where no event loop runs", "call it in a coroutine: asyncio.run(main())") from None
 
-    here = staticmethod(asyncio._get_running_loop)  # says None where get_running_loop raises
+    # asyncio exports it for loops, in spite of its name; it says None where get_running_loop raises
+    here = staticmethod(asyncio._get_running_loop)
 
     def stray(self) -> None:
         """Raise `WrongThread` for calls in another event loop, on another thread, or after the loop was closed."""
@@ -68,7 +69,7 @@ class LoopBridge(Bridge):
     def waiter(self, cancel: Callable[[Any], object] = nothing) -> Waiter[Any]:
         """Return a future that calls ``cancel`` with itself when it is cancelled."""
         waiter: Waiter[Any] = Waiter(loop=self.loop)
-        waiter.take_back = cancel
+        waiter._take_back = cancel
         return waiter
 
     def is_settled(self, waiter: asyncio.Future[Any]) -> bool:

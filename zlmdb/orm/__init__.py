@@ -7,7 +7,7 @@ from zlmdb.orm.index import Index
 from zlmdb.orm.map import Map, PersistentMap
 from zlmdb.orm.named import map_type
 from zlmdb.orm.paging import Page
-from zlmdb.orm.plan import PlainPut, Plan, Record, put_plainly
+from zlmdb.orm.plan import Plan, Record, put_plainly
 from zlmdb.orm.schema import Schema
 from zlmdb.orm.sets import LiveSet, SetMap
 from zlmdb.orm.table import TABLES_BY_UUID, table
@@ -21,7 +21,6 @@ __all__ = [
     "Map",
     "Page",
     "PersistentMap",
-    "PlainPut",
     "Plan",
     "Record",
     "Schema",

@@ -165,7 +165,10 @@ class Map(RangeReads[K, V]):
         return MapPlan(self, len(raw) + len(data), lambda txn: statements.upsert(self, txn, raw, data, entries))
 
     def plain_record(self, key: K, value: V, max_key_size: int) -> Record | None:
-        """Return what ``m[txn, key] = value`` writes if that is nothing but the record; None if there are indexes."""
+        """Return what `plan_put` plans if that is nothing but a record; None if there are indexes.
+
+        For classes that plan a put in their own way this is not asked.
+        """
         if self._indexes:
             return None
         try:

@@ -242,9 +242,6 @@ class SetMap(Map[K, "LiveSet[M]"]):
 
         return MapPlan(self, sum(map(len, raws)), run)
 
-    def plain_record(self, key: K, value: Any, max_key_size: int) -> None:
-        """Return None: members are records of their own."""
-
     def plan_delete(self, key: K, max_key_size: int) -> Plan[bool]:
         """Plan ``del m[txn, key]``."""
         low, high = self.raw_set(key)

@@ -23,7 +23,7 @@ class Bridge(ABC):
     """From operations and reader threads to the awaitables of one loop, called waiters here.
 
     A waiter is Any where more is done with it than awaiting: Python cannot say "the loop's kind of awaitable".
-    All methods but `deliver` are for the loop's thread.
+    All methods but `deliver`, `check` and `stray` are for the loop's thread.
     """
 
     here: Callable[[], object]
@@ -50,7 +50,7 @@ class Bridge(ABC):
 
     @abstractmethod
     def stray(self) -> None:
-        """Raise `WrongThread` for a caller that is not at home, unless it may be where it is."""
+        """Raise `WrongThread` for a caller that is not at home; return if the call is allowed all the same."""
 
     @abstractmethod
     def deliver(self, function: Callable[[], None]) -> None:

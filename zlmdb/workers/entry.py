@@ -24,7 +24,7 @@ def entry(writer: Writer, bridge: Bridge, what: str) -> Enter:
     """Return what submits puts to ``writer`` and gives waiters of ``bridge``; it raises as `Writer.submit` does.
 
     While there is room it does what ``Operation(…)``, `Pending.add` and `Bridge.awaiting` do, without calling them:
-    calls of Python functions are the most of what a put costs beside its encoding.
+    calls of Python functions are the most of what a put costs beside its encoding. For the loop's thread only.
     """
     lock, pending, waiter, answered = writer._lock, writer._pending, bridge.waiter, bridge.answered
     accept, limits = pending.accepted.append, pending.limits
@@ -46,8 +46,6 @@ def entry(writer: Writer, bridge: Bridge, what: str) -> Enter:
         operation.failure = None
         operation.value = None
         operation.callback = answered
-        awaited: Awaitable[None] = waiter(operation)
-        operation.waiter = awaited
         with lock:
             if writer.closing or worker.forks != writer._forks:
                 writer._refuse()
@@ -62,6 +60,8 @@ def entry(writer: Writer, bridge: Bridge, what: str) -> Enter:
                 if not writer._scheduled:
                     writer._schedule()
             acknowledged = operation.acknowledged
+        awaited: Awaitable[None] = waiter(operation)  # not before: the two refer to each other
+        operation.waiter = awaited
         if acknowledged:
             operation.answer()
         return awaited

@@ -50,7 +50,7 @@ class MapCalls(Generic[K, V]):
         self.map = map_
         self._limit = engine.max_key_size
         self._title = type(map_).__name__
-        self._put = f"put {self._title}"
+        self.what_put = f"put {self._title}"
         self._writer = engine.writer
         self._begin = engine.database.begin
         self._holds_sets = isinstance(map_, SetMap)
@@ -58,9 +58,9 @@ class MapCalls(Generic[K, V]):
     # --- writes
 
     def put(self, key: K, value: V, durability: Durability | None) -> Operation[None]:
-        """Store a record."""
+        """Store a record; `entry` is the shorter way for maps without indexes."""
         plan = self.map.plan_put(key, value, self._limit)
-        return self._writer.submit(plan, self._put, 1, plan.size, durability or self.engine.durability)
+        return self._writer.submit(plan, self.what_put, 1, plan.size, durability or self.engine.durability)
 
     def put_many(self, items: Iterable[tuple[K, V]], durability: Durability | None) -> Operation[None]:
         """Store records, all or none; more than 32 are answered after their commit, whatever the durability."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, Generic, TypeVar
 
-from zlmdb.orm import Map, Page
+from zlmdb.orm import Map, Page, Record
 from zlmdb.orm.map import MISSING
 from zlmdb.orm.reading import Part
 from zlmdb.workers.bridge import Bridge
@@ -41,8 +41,8 @@ class MapFace(Generic[K, V]):
         self._engine = engine
         self._bridge = bridge
         self._limit = engine.max_key_size
-        self._durability: Durability = engine.durability
-        self._enter = entry(engine.writer, bridge, f"put {type(map_).__name__}")
+        self._record = map_.plain_record if type(map_).plan_put is Map.plan_put else _no_record
+        self._enter = entry(engine.writer, bridge, self._calls.what_put)
 
     # --- single records
 
@@ -60,9 +60,9 @@ class MapFace(Generic[K, V]):
         if bridge.here() != bridge.home:  # what `Bridge.check` does
             bridge.stray()
         try:
-            record = self.map.plain_record(key, value, self._limit)
+            record = self._record(key, value, self._limit)
             if record is not None:
-                return self._enter(record, durability or self._durability)
+                return self._enter(record, durability or self._engine.durability)
         except Exception as error:  # noqa: BLE001 - bad input fails what is awaited
             return bridge.outcome(None, error)
         return self._write(self._calls.put, key, value, durability)
@@ -213,3 +213,8 @@ class MapFace(Generic[K, V]):
 
     def _threaded(self, function: Callable[..., T], *args: Any, **options: Any) -> Awaitable[T]:
         return self._bridge.threaded(self._engine.readers, function, *args, **options)
+
+
+def _no_record(_key: object, _value: object, _max_key_size: int) -> Record | None:
+    """Return None: the class of the map plans a put in its own way."""
+    return None

@@ -112,7 +112,10 @@ class Operation(Generic[T]):
         return had
 
     def answer(self) -> None:
-        """Tell the subscriber; loop thread only. What was interrupted in it may be called again."""
+        """Tell the subscriber; loop thread only. What was interrupted in it may be called again.
+
+        `Outbox` does the same, without a call for each.
+        """
         self.answered = True
         callback = self.callback
         if callback is not None:

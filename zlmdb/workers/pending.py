@@ -15,9 +15,10 @@ from zlmdb.workers.operation import CANCELLED, QUEUED, RUNNING, Operation
 class Pending:
     """Operations in the order of their submission. Not thread-safe: `Writer` holds its lock around each call.
 
-    What was accepted counts against the limits until it is `released`, so batches that are being written
-    count too. An operation that is larger than a limit is accepted when there is nothing else. Cancelled
-    operations stay in the queues, without their jobs, until they come to the front.
+    What was accepted counts against the limits until it is released, so a batch that is being written counts too;
+    there is one at most: `release_taken` comes before the next `take`. An operation that is larger than a limit is
+    accepted when there is nothing else. Cancelled operations stay in the queues, without their jobs, until they come
+    to the front.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -25,7 +26,7 @@ class Pending:
         self.records = 0
         self.bytes = 0
         self.waiting = 0
-        self._taken = 0, 0
+        self._taken = 0, 0  # records and bytes of the batch that is being written
         self.accepted: deque[Operation[Any]] = deque()
         self._waiting: deque[Operation[Any]] = deque()
 

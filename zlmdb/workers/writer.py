@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -29,13 +30,14 @@ from zlmdb.workers.stats import WriterStats
 from zlmdb.workers.worker import Worker
 
 if TYPE_CHECKING:
+    from zlmdb.orm import Record
     from zlmdb.storage import Transaction
 
 T = TypeVar("T")
 DEFAULT_LIMITS: Final = Limits()
 _FIRST_PAUSE: Final = 0.01  # seconds before another try to write what there was no room for; doubled each time
 _LONGEST_PAUSE: Final = 1.0
-_UNCOUNTED: Final = 1000  # commits, kept until somebody asks for the statistics
+_MOST_UNCOUNTED: Final = 1000  # commits, until somebody asks for the statistics
 _LAST_TRIES: Final = 10  # at closing: about four seconds
 
 log = logging.getLogger(__name__)
@@ -93,7 +95,7 @@ class Writer:
         self._lock = threading.Lock()
         self._pending = Pending(limits)
         self._stats = WriterStats()
-        self._uncounted: list[tuple[int, float]] = []  # commits for the statistics: counting them at once takes longer
+        self._uncounted: deque[tuple[int, float]] = deque()  # commits: counting them takes as long as answering
         self._scheduled = False  # the worker has a batch to write, or the end to come to
         self._entering = False  # the worker waits for the write lock and has taken nothing from the queue
         self._closing: Operation[int] | None = None
@@ -107,7 +109,7 @@ class Writer:
 
     def submit(
         self,
-        job: Job[T],
+        job: Job[T] | Record,
         what: str = "write",
         records: int = 1,
         size: int = 0,
@@ -115,7 +117,8 @@ class Writer:
     ) -> Operation[T]:
         """Ask for ``job(txn)`` to be run; with ``queued`` durability the answer (None) comes on acceptance.
 
-        ``records`` and ``size`` (bytes) are its weight in the queue. The job may be run again if it was
+        A tuple is not called: it is a `Record` to be put. ``records`` and ``size`` (bytes) are the weight in the
+        queue. The job may be run again if it was
         rolled back, and must not begin a transaction. It runs on the writer thread.
 
         Raises:
@@ -240,9 +243,8 @@ class Writer:
             self._scheduled = True  # not before: what interrupts this must not leave a step that nobody does
 
     def _count_commits(self) -> None:  # lock held
-        for records, took in self._uncounted:
-            self._stats.count_commit(records, took)
-        self._uncounted.clear()
+        while self._uncounted:
+            self._stats.count_commit(*self._uncounted.popleft())  # an interrupt must not have it counted twice
 
     # --- writing: the writer thread -------------------------------------------------------------------
 
@@ -280,7 +282,7 @@ class Writer:
                 if commit[0]:
                     self._uncounted.append(commit)
                     self._unsynced = True
-            if len(self._uncounted) >= _UNCOUNTED:
+            if len(self._uncounted) >= _MOST_UNCOUNTED:
                 self._count_commits()
             if mark is None or mark.state is not DONE:
                 mark = None
@@ -288,7 +290,7 @@ class Writer:
                 unreported, self._lost_before_flush = self._lost_before_flush, 0
             admitted = self._pending.admit() if self._pending.waiting else ()
             self._scheduled = False
-            if self._closing is not None or (self._pending.accepted and self._pending):
+            if self._closing is not None or (self._pending.accepted and self._pending):  # mostly there is none at all
                 self._schedule()
         if mark is not None:
             self._flush(mark, unreported)
