@@ -295,6 +295,15 @@ def test_a_damaged_compiled_schema_is_read_or_refused(changes):
         load_fbs(bytes(data))
 
 
+def test_flags_that_have_no_names_stay_integers():
+    data = bytearray(COMPILED)
+    data[488] = 0  # the number of the flags' names
+    load_fbs(bytes(data))
+    schema = load_fbs("enum E : ubyte (bit_flags) { }\ntable T { e: E = null; }\nroot_type T;")
+    assert schema.T.cast(schema.T.encode({"e": 3})).e == 3
+    assert schema.T.cast(schema.T.encode({})).e is None
+
+
 def test_every_single_byte_of_a_compiled_schema_may_be_changed():
     for place in range(len(COMPILED)):
         data = bytearray(COMPILED)

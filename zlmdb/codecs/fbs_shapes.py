@@ -76,7 +76,7 @@ def enum_class(enum: Enum, module: str) -> type[IntEnum | IntFlag]:
 
 def enum_maker(enum: Enum, made: type[IntEnum | IntFlag]) -> Callable[[int], int]:
     """Return what makes a member of an integer; numbers that newer schemas named stay integers."""
-    if enum.flags:
+    if enum.flags and enum.values:  # Python makes no flags of a class that names none
         return made
     members = {int(member): member for member in made}
     return lambda value: members.get(value, value)
