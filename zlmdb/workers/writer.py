@@ -118,8 +118,8 @@ class Writer:
         """Ask for ``job(txn)`` to be run; with ``queued`` durability the answer (None) comes on acceptance.
 
         A tuple is not called: it is a `Record` to be put. ``records`` and ``size`` (bytes) are the weight in the
-        queue. The job may be run again if it was
-        rolled back, and must not begin a transaction. It runs on the writer thread.
+        queue. The job may be run again if it was rolled back, and must not begin a transaction. It runs on the
+        writer thread.
 
         Raises:
             Backpressure: there is no room and overflow is ``error``.
@@ -131,8 +131,6 @@ class Writer:
             check_choice("durability", durability, DURABILITIES)
         operation: Operation[T] = Operation(self, job, what, records or 1, size, durability)
         with self._lock:
-            if self.closing or worker_module.forks != self._forks:
-                self._refuse()
             self._accept(operation)
             acknowledged = operation.acknowledged
         if acknowledged:
@@ -147,8 +145,6 @@ class Writer:
         """
         mark: Operation[None] = Operation(self, None, "flush", 0, 0, "commit")
         with self._lock:
-            if self.closing or worker_module.forks != self._forks:
-                self._refuse()
             self._accept(mark)
         return mark
 
@@ -229,6 +225,8 @@ class Writer:
             )
 
     def _accept(self, operation: Operation[Any]) -> None:  # lock held
+        if self.closing or worker_module.forks != self._forks:
+            self._refuse()
         if self._pending.add(operation) and not self._scheduled:
             self._schedule()
 
